@@ -1,0 +1,77 @@
+//! The kernel command line (`/proc/cmdline`), read so that no input can make a program fail.
+//!
+//! Words are split on white space outside double quotes, as the kernel's `next_arg` does
+//! (lib/cmdline.c). A word without `=` is a flag; of repeated keys the last one wins for
+//! [`Cmdline::value`], and [`Cmdline::values`] gives all of them in order.
+
+/// A parsed kernel command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cmdline {
+    words: Vec<(String, Option<String>)>,
+}
+
+impl Cmdline {
+    /// Parses a command line; bytes that are not UTF-8 become U+FFFD.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let mut words = Vec::new();
+        let mut word = String::new();
+        let mut quoted = false;
+        let mut push = |word: &mut String| {
+            let taken = std::mem::take(word);
+            match taken.split_once('=') {
+                Some((key, value)) if !key.is_empty() => {
+                    words.push((key.to_owned(), Some(value.to_owned())));
+                }
+                _ if taken.is_empty() => {}
+                _ => words.push((taken, None)),
+            }
+        };
+        for c in text.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                c if !quoted && (c.is_whitespace() || c == '\0') => push(&mut word),
+                c => word.push(c),
+            }
+        }
+        push(&mut word);
+        Self { words }
+    }
+
+    /// Reads `/proc/cmdline`; an unreadable file is an empty command line.
+    pub fn of_this_machine() -> Self {
+        Self::parse(&std::fs::read("/proc/cmdline").unwrap_or_default())
+    }
+
+    /// The last value given for `key`; a flag without `=` has none.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.words.iter().rev().find_map(|(k, v)| (k == key).then_some(v.as_deref()).flatten())
+    }
+
+    /// Every value given for `key`, in order.
+    pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.words.iter().filter(move |(k, _)| k == key).filter_map(|(_, v)| v.as_deref())
+    }
+
+    /// Whether `key` stands on the command line, with or without a value.
+    pub fn has(&self, key: &str) -> bool {
+        self.words.iter().any(|(k, _)| k == key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_flags_and_quotes() {
+        let c =
+            Cmdline::parse(b"quiet worker_id=aa:bb console=tty0 console=\"ttyS0,115200 x\"  =odd k=a=b\n");
+        assert!(c.has("quiet"));
+        assert_eq!(c.value("quiet"), None);
+        assert_eq!(c.value("worker_id"), Some("aa:bb"));
+        assert_eq!(c.values("console").collect::<Vec<_>>(), ["tty0", "ttyS0,115200 x"]);
+        assert_eq!(c.value("k"), Some("a=b"));
+        assert!(c.has("=odd"));
+    }
+}

@@ -1,0 +1,1 @@
+//! Booting a built image in QEMU.

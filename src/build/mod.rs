@@ -1,0 +1,1 @@
+//! The build: stages, events, runs, cancellation.

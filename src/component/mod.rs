@@ -1,0 +1,1 @@
+//! Components: `component.toml`, recipes, and the images they become.

@@ -1,0 +1,1 @@
+//! The kernel: where it comes from, which modules and firmware it brings.

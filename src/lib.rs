@@ -1,0 +1,29 @@
+//! `hookos` turns a site's settings into a bootable kernel and initramfs.
+//!
+//! The modules stand on four floors, and an import never runs up:
+//!
+//! | floor | modules | knows |
+//! |---|---|---|
+//! | 4 faces | [`cli`] | people |
+//! | 3 jobs | [`build`], [`boot`] | what is done in which order |
+//! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
+//! | 1 mechanism | [`store`], [`oci`], [`debian`], [`initramfs`] | formats |
+//!
+//! Two small modules serve every floor: [`problem`] (errors as people see them) and
+//! [`progress`] (how long work tells that it moves, and learns that it must stop).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod boot;
+pub mod build;
+pub mod cli;
+pub mod component;
+pub mod debian;
+pub mod initramfs;
+pub mod kernel;
+pub mod linuxkit;
+pub mod oci;
+pub mod problem;
+pub mod progress;
+pub mod site;
+pub mod store;

@@ -1,0 +1,1 @@
+//! LinuxKit image definitions: YAML, label merge, runtime configuration, layout.

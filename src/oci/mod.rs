@@ -1,0 +1,32 @@
+//! OCI images: references, manifests, layers, registries, archives.
+//!
+//! In the store a layer is kept **uncompressed** (its blob's digest is its diff ID), so that a file
+//! in it is a byte range.
+
+use crate::store::Digest;
+use std::collections::BTreeMap;
+
+/// What the rest of the program needs to know of an image.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Image {
+    /// Digest of the image manifest's blob in the store.
+    pub manifest: Digest,
+    /// Uncompressed layers, bottom first.
+    pub layers: Vec<Digest>,
+    pub config: Config,
+}
+
+/// The part of an OCI image configuration that says how to run it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Config {
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    #[serde(default)]
+    pub cmd: Vec<String>,
+    #[serde(default)]
+    pub env: Vec<String>,
+    #[serde(default)]
+    pub working_dir: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}

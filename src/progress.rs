@@ -1,0 +1,30 @@
+//! How long work tells that it moves, and learns that it must stop.
+
+/// What a total counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    Bytes,
+    Items,
+}
+
+/// The listener of one piece of work. Safe to call from many threads, cheap to call often.
+pub trait Progress: Sync {
+    /// `done` of `total` (0 = not known) so far.
+    fn at(&self, done: u64, total: u64, unit: Unit);
+    /// One line of output, without its end.
+    fn log(&self, line: &str);
+    /// Whether the work should stop soon; ask often.
+    fn cancelled(&self) -> bool;
+}
+
+/// Listens to nothing.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn at(&self, _: u64, _: u64, _: Unit) {}
+    fn log(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,1 @@
+//! A site: fields, profiles, certificates, the site segment.
