@@ -27,7 +27,7 @@ impl Accel {
     }
 
     /// Longest time that the trial boot may take before KVM counts as broken.
-    const PATIENCE: Duration = Duration::from_secs(8);
+    const PATIENCE: Duration = Duration::from_secs(5);
 
     /// KVM if a trial boot of `kernel` ends under it, else TCG; and the reason in words.
     pub fn probe(qemu: &Path, kernel: &Path) -> Result<(Self, &'static str)> {

@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod run;
+pub mod sbom;
 
 pub use event::{Event, Outcome, Stage};
 pub use run::{Cancel, Run, Task};
