@@ -227,7 +227,6 @@ pub struct Verdict {
     pub ready_at: Option<f64>,
     /// Names of what failed.
     pub failed: Vec<String>,
-    #[serde(skip)]
     pub memory: Option<Memory>,
     /// Whether the machine powered off when its button was pressed.
     pub clean_power_off: bool,

@@ -33,8 +33,11 @@ impl Context {
             start.ancestors().find(|folder| holds(folder))
         };
         found.map(Path::to_owned).ok_or_else(|| {
-            Problem::usage(format!("{} is not in a hookos project: it has no components/hook.yaml", start.display()))
-                .remedy("work in a clone of the project, or name it with --root or HOOKOS_ROOT")
+            Problem::usage(format!(
+                "{} is not in a hookos project: it has no components/hook.yaml",
+                start.display()
+            ))
+            .remedy("work in a clone of the project, or name it with --root or HOOKOS_ROOT")
         })
     }
 

@@ -84,7 +84,9 @@ fn waiting() -> ProgressStyle {
 
 fn measured(unit: Unit) -> ProgressStyle {
     let template = match unit {
-        Unit::Bytes => "{prefix:26} {elapsed:>4} [{bar:24}] {binary_bytes} of {binary_total_bytes} {wide_msg}",
+        Unit::Bytes => {
+            "{prefix:26} {elapsed:>4} [{bar:24}] {binary_bytes} of {binary_total_bytes} {wide_msg}"
+        }
         Unit::Items => "{prefix:26} {elapsed:>4} [{bar:24}] {pos} of {len} {wide_msg}",
     };
     ProgressStyle::with_template(template)
