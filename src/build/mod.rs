@@ -5,6 +5,8 @@
 //! say what went in.
 
 pub mod event;
+pub mod files;
+pub mod manifest;
 pub mod run;
 pub mod sbom;
 
