@@ -1,1 +1,3 @@
-//! The kernel: where it comes from, which modules and firmware it brings.
+//! The kernel: where it comes from, which of its modules go into the image, and their indexes.
+
+pub mod modules;
