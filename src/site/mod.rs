@@ -1,1 +1,25 @@
 //! A site: fields, profiles, certificates, the site segment.
+//!
+//! | to learn | read |
+//! |---|---|
+//! | which settings there are | [`fields`] (the table), [`field`] (what a field is), [`value`] (what values are valid) |
+//! | where values come from | [`mod@resolve`] |
+//! | how they are saved | [`profile`], [`migrate`], [`files`], [`config_file`] |
+//! | what of them is in the image | [`env_config`], [`segment`] |
+//! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
+
+pub mod field;
+pub mod fields;
+pub mod files;
+pub mod migrate;
+mod near;
+pub mod profile;
+pub mod resolve;
+pub mod secret;
+pub mod value;
+
+pub use field::{Field, Kind, Section};
+pub use fields::{FIELDS, Id};
+pub use profile::Profile;
+pub use resolve::{Compression, Getty, KernelSource, Origin, Resolution, ResolvedSite, Sources, resolve};
+pub use value::Value;
