@@ -1,7 +1,7 @@
 //! `hookos boot`: the built image in QEMU.
 
 use super::context::Context;
-use crate::boot::check::{Verdict, check};
+use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
 use crate::problem::{Exit, Problem, Result};
