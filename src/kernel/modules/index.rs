@@ -72,7 +72,9 @@ fn write_node(out: &mut Vec<u8>, entries: &[Entry<'_>], from: usize) -> Result<u
         _ => (&[][..], &[][..]),
     };
     // Sorted, so what the first and the last have in common is common to all.
-    let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    // The root alone has no prefix, whatever its children share.
+    let shared = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    let common = if from == 0 { 0 } else { shared };
     let prefix = &first[..common];
     let below = from + common;
     let (values, entries) = match entries.split_first() {
@@ -162,9 +164,10 @@ mod tests {
         let mut index = Index::new();
         index.insert("ab", "x", 7).unwrap();
         index.insert("abc", "y", 1).unwrap();
-        let expected = b"\xb0\x07\xf4\x57\0\x02\0\x01\xe0\0\0\x16\
+        let expected = b"\xb0\x07\xf4\x57\0\x02\0\x01\x20\0\0\x28\
             \0\0\0\x01\0\0\0\x01y\0\
-            ab\0cc\x40\0\0\x0c\0\0\0\x01\0\0\0\x07x\0";
+            b\0cc\x40\0\0\x0c\0\0\0\x01\0\0\0\x07x\0\
+            aa\xe0\0\0\x16";
         assert_eq!(index.write().unwrap(), expected);
     }
 
