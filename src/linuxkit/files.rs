@@ -1,10 +1,10 @@
 //! The section `files`.
 
 use super::definition::{Definition, FileEntry, Origin};
+use super::fields::octal;
 use super::layout::Trees;
 use super::links::resolve;
 use super::metadata;
-use super::parse::octal;
 use super::rootfs::path;
 use super::runtime::Ids;
 use crate::initramfs::{Content, Kind, Node, Tree, TreePath};

@@ -1,10 +1,11 @@
 //! The plan of an image's root: pieces that are built and cached on their own.
 
-use super::definition::{Container, ContainerOptions, Definition, Volume};
+use super::definition::{Container, Definition, Volume};
 use super::files::{self, PlannedFile};
 use super::kernel::KernelRef;
 use super::oci_spec::SpecMount;
-use super::parse::LABEL;
+use super::options::ContainerOptions;
+use super::parse_options::LABEL;
 use super::rootfs::{Resolver, filtered, path, without_boot};
 use super::runtime::{self, Ids};
 use super::volumes::Volumes;

@@ -4,7 +4,7 @@
 //! `capabilities.add` and `binds.add` of the YAML are appended to the label's list, and count only
 //! where the YAML has no list of its own; those of a label count for nothing.
 
-use super::definition::{BindNamespaces, ContainerOptions, RuntimeOptions};
+use super::options::{BindNamespaces, ContainerOptions, RuntimeOptions};
 
 impl ContainerOptions {
     /// These options with the gaps filled from `label`. Filling once more changes nothing.

@@ -9,6 +9,7 @@
 
 mod caps;
 mod definition;
+mod fields;
 mod files;
 mod go_json;
 mod kernel;
@@ -17,21 +18,23 @@ mod links;
 mod merge;
 mod metadata;
 mod oci_spec;
+mod options;
 mod parse;
+mod parse_options;
 mod reference;
+mod resources;
 mod rootfs;
 mod runtime;
 mod volumes;
 mod yaml;
 
-pub use definition::{
-    Container, ContainerOptions, Definition, FileEntry, Id, KernelEntry, Origin, RuntimeOptions, Volume,
-};
+pub use definition::{Container, Definition, FileEntry, KernelEntry, Origin, Volume};
 pub use kernel::{KernelParts, KernelRef, modules_tree};
 pub use layout::{Piece, Plan, Planning, Trees, plan};
 pub use links::{clashes, through_links};
 pub use metadata::{to_json, to_yaml};
-pub use parse::LABEL;
+pub use options::{ContainerOptions, Id, RuntimeOptions};
+pub use parse_options::LABEL;
 pub use reference::expand;
 pub use runtime::validate_run;
 

@@ -1,11 +1,12 @@
 //! The part of the OCI runtime specification 1.2.1 that LinuxKit writes, with the fields in the order
 //! of the specification's Go structures and the same fields left out when empty.
 //!
-//! The crate `oci-spec` has the same types in another order and prints other empty fields; the texts
-//! here are compared byte by byte with LinuxKit's.
+//! The crate `oci-spec` has the same types with the fields in another order, so its texts differ from
+//! LinuxKit's; these are meant to be equal byte by byte.
 
-use super::definition::{
-    BlockIo, Cpu, DeviceRule, HugepageLimit, IdMapping, Interface, Memory, Network, Pids, Resources,
+use super::options::Interface;
+use super::resources::{
+    BlockIo, Cpu, DeviceRule, HugepageLimit, IdMapping, Memory, Network, Pids, Resources,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;

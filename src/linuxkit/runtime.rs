@@ -1,9 +1,11 @@
 //! config.json and runtime.json of one container.
 
 use super::caps;
-use super::definition::{ContainerOptions, Definition, DeviceRule, Id, Mount, Origin};
+use super::definition::{Definition, Origin};
+use super::fields::octal;
 use super::oci_spec::*;
-use super::parse::octal;
+use super::options::{ContainerOptions, Id, Mount};
+use super::resources::DeviceRule;
 use crate::oci;
 use crate::problem::{Problem, Result};
 use std::collections::BTreeMap;

@@ -191,14 +191,13 @@ fn options() -> serde_saphyr::Options {
 
 /// Reads the first document of `text`; `file` is named in problems.
 pub fn read(text: &[u8], file: &Path) -> Result<Node> {
-    let long = |len: u64| {
-        Problem::usage(format!("the YAML is {len} bytes long; at most {LONGEST} are read"))
-            .in_file(file)
-            .remedy("put large contents in a file of its own and name it with `source:`")
-    };
-    let len = text.len() as u64;
-    if len > LONGEST {
-        return Err(long(len));
+    if text.len() as u64 > LONGEST {
+        return Err(Problem::usage(format!(
+            "the YAML is longer than {} MiB; at most that is read",
+            LONGEST >> 20
+        ))
+        .in_file(file)
+        .remedy("put large contents in a file of its own and name it with `source:`"));
     }
     if let Err(e) = std::str::from_utf8(text) {
         let line = text[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
