@@ -8,18 +8,25 @@
 //! | what of them is in the image | [`env_config`], [`segment`] |
 //! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
 
+pub mod certificates;
+pub mod env_config;
 pub mod field;
 pub mod fields;
 pub mod files;
 pub mod migrate;
 mod near;
+pub mod pem_file;
+pub mod placeholder;
 pub mod profile;
 pub mod resolve;
 pub mod secret;
+pub mod segment;
 pub mod value;
 
+pub use certificates::SiteCertificates;
 pub use field::{Field, Kind, Section};
 pub use fields::{FIELDS, Id};
 pub use profile::Profile;
-pub use resolve::{Compression, Getty, KernelSource, Origin, Resolution, ResolvedSite, Sources, resolve};
+pub use resolve::{Getty, KernelSource, Origin, Resolution, ResolvedSite, Sources, resolve};
+pub use segment::{BuildRecord, site_tree};
 pub use value::Value;

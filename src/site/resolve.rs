@@ -4,6 +4,7 @@ use super::field::Field;
 use super::fields::{FIELDS, Id};
 use super::profile::Profile;
 use super::value::{Invalid, Value};
+use crate::initramfs::Compression;
 use crate::problem::{Problem, Result};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,13 +54,16 @@ pub struct Resolved {
 /// Texts given as flags, by field. An empty text unsets the field.
 pub type FlagValues = BTreeMap<Id, String>;
 
+/// Looks up an environment variable.
+pub type Lookup = dyn Fn(&str) -> Option<String>;
+
 /// Everything that can say a value.
 #[derive(Default)]
 pub struct Sources<'a> {
     pub profile: Option<&'a Profile>,
     pub flags: FlagValues,
     /// Looks up an environment variable; [`Sources::environment`] for the real one.
-    pub env: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub env: Option<&'a Lookup>,
     /// Whether the machine's standard proxy variables count (below the profile). Only `configure`
     /// wants them: an image must not depend on who builds it.
     pub ambient: bool,
@@ -297,13 +301,6 @@ impl ResolvedSite {
     pub fn placeholder_certificates(&self) -> bool {
         self.get(Id::PlaceholderCertificates) == Some(&Value::Bool(true))
     }
-}
-
-/// How the initramfs is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    Zstd,
-    Gzip,
 }
 
 /// What each console shows.
