@@ -4,6 +4,7 @@
 //! [`plan`] is what a build would do; [`image`] does it, stage by stage; [`sbom`] and [`manifest`]
 //! say what went in.
 
+pub mod assemble;
 pub mod event;
 pub mod files;
 pub mod manifest;

@@ -1,7 +1,7 @@
 //! `hookos boot`: the built image in QEMU.
 
 use super::context::Context;
-use crate::boot::check::{Verdict, check};
+use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
 use crate::problem::{Exit, Problem, Result};
@@ -121,22 +121,11 @@ fn checked(machine: Machine, args: &BootArgs, context: &Context) -> Result<()> {
     let cancel = super::cancel_on_signals()?;
     let patience = Duration::from_secs(args.patience);
     let verdict = check(machine, std::io::stderr(), patience, || cancel.is_cancelled())?;
-    show(&verdict, context)?;
+    context.answer(&verdict, &format!("\n{}", verdict.text()))?;
     if verdict.good() {
         return Ok(());
     }
     Err(Problem::new(format!("the image booted, and this failed: {}", verdict.failed.join(", ")))
         .remedy("boot it without --check and look at `service list` and /var/log")
         .exit_with(Exit::Failed))
-}
-
-fn show(verdict: &Verdict, context: &Context) -> Result<()> {
-    if context.json {
-        let text = serde_json::to_string_pretty(verdict)
-            .map_err(|e| Problem::new("cannot print the result").because(e))?;
-        println!("{text}");
-    } else {
-        print!("\n{}", verdict.text());
-    }
-    Ok(())
 }

@@ -43,16 +43,23 @@ impl Context {
 
     /// Opens the store.
     pub fn store(&self) -> Result<Store> {
-        let root = Store::default_root();
-        Store::open(&root).map_err(|e| {
-            Problem::new(format!("cannot use the store in {}", root.display()))
-                .because(e)
-                .remedy("set HOOKOS_CACHE to a folder that you can write")
-        })
+        Ok(Store::open(Store::default_root())?)
     }
 
     /// `out/<profile>`.
     pub fn out(&self, profile: &str) -> PathBuf {
         self.root.join("out").join(profile)
+    }
+
+    /// Prints a command's result: the value as JSON, or the text.
+    pub fn answer(&self, value: &impl serde::Serialize, text: &str) -> Result<()> {
+        if self.json {
+            let json = serde_json::to_string_pretty(value)
+                .map_err(|e| Problem::new("cannot print the result").because(e))?;
+            println!("{json}");
+        } else {
+            println!("{text}");
+        }
+        Ok(())
     }
 }

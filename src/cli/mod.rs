@@ -1,6 +1,7 @@
 //! The command line. Every command is a file here; this one only wires.
 
 mod boot;
+mod cache;
 pub mod context;
 pub mod render;
 
@@ -48,6 +49,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Boot(boot::BootArgs),
+    Cache(cache::CacheArgs),
 }
 
 /// Runs the program; returns its exit code.
@@ -68,6 +70,7 @@ fn run(cli: Cli) -> Result<()> {
     let context = Context { root, json, plain, dry_run };
     match cli.command {
         Command::Boot(args) => boot::run(args, &context),
+        Command::Cache(args) => cache::run(args, &context),
     }
 }
 

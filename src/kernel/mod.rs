@@ -1,1 +1,7 @@
-//! The kernel: where it comes from, which modules and firmware it brings.
+//! The kernel: where it comes from, which of its modules go into the image, and their indexes.
+
+pub mod bzimage;
+pub mod firmware;
+pub mod list;
+pub mod modules;
+pub mod report;

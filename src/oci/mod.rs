@@ -30,3 +30,11 @@ pub struct Config {
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
+
+pub mod image;
+pub mod index;
+pub mod layer;
+
+pub use image::{read_image, write_image};
+pub use index::{Error, Source};
+pub use layer::{Layer, image_tree, write_layer};
