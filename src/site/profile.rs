@@ -301,7 +301,7 @@ pub(super) fn put(document: &mut DocumentMut, section: &str, key: &str, mut valu
     }
 }
 
-fn item_of(value: &Value) -> toml_edit::Value {
+pub(super) fn item_of(value: &Value) -> toml_edit::Value {
     match value {
         Value::Text(text) => text.as_str().into(),
         Value::Bool(yes) => (*yes).into(),
