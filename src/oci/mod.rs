@@ -31,9 +31,11 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
 }
 
+mod header;
 pub mod image;
 pub mod index;
 pub mod layer;
+mod merge;
 
 pub use image::{read_image, write_image};
 pub use index::{Error, Source};
