@@ -101,10 +101,9 @@ fn gnu_cpio_and_bsdcpio_unpack_what_was_meant() {
     let store = Store::open(folder.path().join("store")).unwrap();
     let tree = sample();
     let bytes = archive(&store, &tree);
-    for (program, args) in [
-        ("cpio", &["-idm", "--no-absolute-filenames", "--quiet"][..]),
-        ("bsdcpio", &["-idm", "--quiet"][..]),
-    ] {
+    for (program, args) in
+        [("cpio", &["-idm", "--no-absolute-filenames", "--quiet"][..]), ("bsdcpio", &["-idm", "--quiet"][..])]
+    {
         let into = folder.path().join(program);
         std::fs::create_dir(&into).unwrap();
         unpack(program, args, &bytes, &into);
@@ -127,14 +126,12 @@ fn segments_are_whole_for_zstd_and_gzip() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for (compression, program) in [(Compression::Zstd, "zstd"), (Compression::Gzip, "gzip")] {
-        let options = hookos::initramfs::segment::Options {
-            compression,
-            inodes: Inodes::Shared,
-            latest: i64::MAX,
-        };
+        let options =
+            hookos::initramfs::segment::Options { compression, inodes: Inodes::Shared, latest: i64::MAX };
         let key = KeyMaker::new("test").finish();
         let make = || {
-            hookos::initramfs::segment::make(&store, &key, &options, || Ok::<_, ()>(sample()), &Silent).unwrap()
+            hookos::initramfs::segment::make(&store, &key, &options, || Ok::<_, ()>(sample()), &Silent)
+                .unwrap()
         };
         let (segment, cached) = make();
         assert!(!cached);

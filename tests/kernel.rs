@@ -1,7 +1,7 @@
 //! The kernel image from Debian's real package, held against Debian's own depmod and modprobe.
 //!
 //! Needs apt with a Debian archive, and the package `kmod`. The image is built once for all tests
-//! and kept in cargo's folder for test files, so that the package is downloaded once.
+//! in cargo's folder for test files, where the downloaded package stays.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use hookos::debian::apt::{self, Apt};
@@ -35,6 +35,8 @@ fn kernel() -> &'static (Store, Built, PathBuf) {
     static KERNEL: OnceLock<(Store, Built, PathBuf)> = OnceLock::new();
     KERNEL.get_or_init(|| {
         let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel");
+        // The package stays from run to run; what an earlier state of the program made of it does not.
+        let _ = fs::remove_dir_all(base.join("store/work"));
         let store = Store::open(base.join("store")).unwrap();
         let built = build(&store, &apt::Settings::default(), Mode::Locked);
         let root = base.join("root");

@@ -163,3 +163,74 @@ fn bytes(contents: &mut Contents<'_>, name: &str, node: &Node) -> Result<Vec<u8>
         .map_err(|e| problem("cannot be read from the store").because(e))?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::modules::elf::tests::module;
+    use crate::progress::Silent;
+
+    fn kernel(version: &str) -> Vec<u8> {
+        let mut image = vec![0; 0x400];
+        image[0x1fe..0x206].copy_from_slice(b"\x55\xaa\0\0HdrS");
+        image[0x206..0x208].copy_from_slice(&0x20fu16.to_le_bytes());
+        image[0x20e..0x210].copy_from_slice(&0x200u16.to_le_bytes());
+        image.extend(format!("{version} (x)\0").bytes());
+        image
+    }
+
+    fn read(files: &[(&str, Vec<u8>)]) -> Result<Parts> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut tree = Tree::new();
+        for (name, bytes) in files {
+            tree.insert(TreePath::new(name).unwrap(), Node::file(bytes.clone(), 0o644, 7));
+        }
+        Parts::read(&store, &tree, &Silent)
+    }
+
+    fn package() -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("boot/vmlinuz-5.10-x", kernel("5.10-x")),
+            ("lib/firmware/a/b.bin", vec![1]),
+            ("lib/modules/5.10-x/kernel/b.ko", module(&["vermagic=5.10-x SMP"], &[], &[])),
+            ("lib/modules/5.10-x/kernel/a.ko", module(&["vermagic=5.10-x SMP"], &[], &[])),
+            ("lib/modules/5.10-x/modules.order", b"kernel/b.ko\nkernel/a.ko\n".to_vec()),
+            ("lib/modules/5.10-x/modules.builtin", Vec::new()),
+            ("lib/modules/5.10-x/modules.builtin.modinfo", Vec::new()),
+        ]
+    }
+
+    #[test]
+    fn the_parts_of_a_package_are_found() {
+        let parts = read(&package()).unwrap();
+        assert_eq!(parts.version, "5.10-x");
+        assert_eq!(parts.newest, 7);
+        let names: Vec<_> = parts.modules.iter().map(|m| m.path.as_str()).collect();
+        assert_eq!(names, ["kernel/b.ko", "kernel/a.ko"], "in the order of modules.order");
+        assert_eq!(parts.firmware_names(), BTreeSet::from(["a/b.bin".to_owned()]));
+    }
+
+    #[test]
+    fn packages_that_do_not_fit_together_are_refused() {
+        let refused = |change: &dyn Fn(&mut Vec<(&'static str, Vec<u8>)>)| {
+            let mut files = package();
+            change(&mut files);
+            read(&files).err().map(|problem| problem.to_string()).unwrap_or_default()
+        };
+        let said = refused(&|files| files.push(("boot/vmlinuz-5.10-y", kernel("5.10-y"))));
+        assert!(said.contains("exactly one"), "{said}");
+        let said = refused(&|files| files[0].1 = kernel("5.10-y"));
+        assert!(said.contains("no modules for that"), "{said}");
+        let said = refused(&|files| files[0].1 = b"\x7fELF".to_vec());
+        assert!(said.contains("not a kernel"), "{said}");
+        let said = refused(&|files| files[2].1 = module(&["vermagic=5.9 SMP"], &[], &[]));
+        assert!(said.contains("made for kernel \"5.9\""), "{said}");
+        let said = refused(&|files| files[3].1 = b"cut".to_vec());
+        assert!(said.contains("kernel/a.ko"), "{said}");
+        let said = refused(&|files| {
+            files.remove(4);
+        });
+        assert!(said.contains("modules.order"), "{said}");
+    }
+}
