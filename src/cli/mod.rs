@@ -2,7 +2,10 @@
 
 mod boot;
 mod cache;
+mod certs;
+mod configure;
 pub mod context;
+mod profiles;
 pub mod render;
 
 use crate::problem::{Exit, Problem, Result};
@@ -50,6 +53,9 @@ struct Global {
 enum Command {
     Boot(boot::BootArgs),
     Cache(cache::CacheArgs),
+    Certs(certs::CertsArgs),
+    Configure(Box<configure::ConfigureArgs>),
+    Profiles(profiles::ProfilesArgs),
 }
 
 /// Runs the program; returns its exit code.
@@ -71,6 +77,9 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
+        Command::Certs(args) => certs::run(args, &context),
+        Command::Configure(args) => configure::run(*args, &context),
+        Command::Profiles(args) => profiles::run(args, &context),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `config` file that HookOS sites already have: `KEY="value"` lines in shell syntax, and
 //! `nameserver=("..." "...")`. It is read, never sourced: what a shell would expand or run is an error.
 
+use super::docs::comment;
 use super::field::{Field, Kind};
 use super::fields::FIELDS;
 use super::profile::{Extra, Profile, line_column, no_credentials};
@@ -274,9 +275,9 @@ fn render(value: impl Fn(&Field) -> Option<Value>, extra: &[(String, Extra)], ab
         if !text.is_empty() {
             text.push('\n');
         }
-        let _ = writeln!(text, "# {}.", field.help);
+        text.push_str(&comment(&format!("{}.", field.help)));
         if !field.more.is_empty() {
-            let _ = writeln!(text, "# {}", field.more);
+            text.push_str(&comment(field.more));
         }
         let _ = writeln!(text, "# Example: {}", field.example);
         let value = value(field);
@@ -382,6 +383,15 @@ mod tests {
         assert!(
             parse(Path::new("config"), b"A=1\nB=\xff").unwrap_err().to_string().starts_with("config:2:3")
         );
+    }
+
+    #[test]
+    fn the_template_in_the_project_is_the_generated_one() {
+        let committed = include_str!("../../config.template");
+        assert_eq!(committed, template(), "renew it: hookos configure --template > config.template");
+        let entries = read(committed).unwrap();
+        assert!(entries.iter().all(|e| Field::in_config(&e.key).is_some()));
+        assert_eq!(entries.len(), FIELDS.iter().filter(|f| f.config_key.is_some()).count());
     }
 
     #[test]

@@ -6,6 +6,23 @@ use super::profile::VERSION;
 use super::value::Value;
 use std::fmt::Write as _;
 
+/// Comment lines of at most 100 columns.
+pub(super) fn comment(text: &str) -> String {
+    let mut out = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        if width > 0 && width + 1 + word.len() > 100 {
+            out.push('\n');
+            width = 0;
+        }
+        out.push_str(if width == 0 { "# " } else { " " });
+        width += if width == 0 { 2 } else { 1 } + word.len();
+        out.push_str(word);
+    }
+    out.push('\n');
+    out
+}
+
 /// docs/fields.md.
 pub fn fields_md() -> String {
     let mut text = String::from(
@@ -60,9 +77,9 @@ pub fn example_profile() -> String {
     for section in Section::ALL {
         let _ = write!(text, "\n# {}.\n[{}]\n", capital(section.about()), section.name());
         for f in FIELDS.iter().filter(|f| f.section == *section) {
-            let _ = writeln!(text, "# {}.", f.help);
+            text.push_str(&comment(&format!("{}.", f.help)));
             if !f.more.is_empty() {
-                let _ = writeln!(text, "# {}", f.more);
+                text.push_str(&comment(f.more));
             }
             if !f.default_text().is_empty() {
                 let _ = writeln!(text, "# Default: {}", f.default_text());
@@ -78,4 +95,37 @@ pub fn example_profile() -> String {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Profile, Sources, resolve};
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_generated_files_in_the_project_are_current() {
+        let renew = "renew it: hookos configure --fields > docs/fields.md";
+        assert_eq!(include_str!("../../docs/fields.md"), fields_md(), "{renew}");
+        let renew = "renew it: hookos configure --example > profiles/example.toml";
+        assert_eq!(include_str!("../../profiles/example.toml"), example_profile(), "{renew}");
+    }
+
+    #[test]
+    fn the_example_profile_is_valid_with_every_line_on() {
+        let text: String = example_profile()
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let profile = Profile::from_bytes(Path::new("example.toml"), text.as_bytes()).unwrap();
+        let (site, warnings) = resolve("example", &Sources { profile: Some(&profile), ..Sources::default() })
+            .into_result()
+            .unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert!(
+            site.iter()
+                .all(|(f, r)| r.value.is_some() && r.origin.to_string() != "default" || f.key.is_empty())
+        );
+    }
 }

@@ -69,8 +69,8 @@ pub enum Kind {
     Bool,
     /// From the first to the second, both accepted.
     Integer(i64, i64),
-    /// A file; a relative path counts from the folder of the profile that says it, else from the
-    /// project's root.
+    /// A file; a relative path counts from the folder of the profile that says it, or from the
+    /// working folder if a flag or variable says it.
     Path,
     /// Printable characters on one line.
     Text,

@@ -32,6 +32,6 @@ pub use field::{Field, Kind, Section};
 pub use fields::{FIELDS, Id};
 pub use flags::FieldFlags;
 pub use profile::Profile;
-pub use resolve::{Getty, KernelSource, Origin, Resolution, ResolvedSite, Sources, resolve};
+pub use resolve::{Getty, KernelSource, Origin, Resolution, Resolved, ResolvedSite, Sources, resolve};
 pub use segment::{BuildRecord, site_tree};
 pub use value::Value;

@@ -236,15 +236,15 @@ impl ResolvedSite {
     }
 
     /// The path that a [`super::field::Kind::Path`] field says: relative to the profile's folder if
-    /// the profile says it, else to the project's root.
+    /// the profile says it, to the working folder if a flag or variable does, else to the project's root.
     pub fn path(&self, id: Id, root: &Path) -> Option<PathBuf> {
         let resolved = self.resolved(id);
         let Some(Value::Text(text)) = &resolved.value else { return None };
-        let from = match &resolved.origin {
-            Origin::Profile { file, .. } => file.parent().unwrap_or(root),
-            _ => root,
-        };
-        Some(from.join(text))
+        Some(match &resolved.origin {
+            Origin::Profile { file, .. } => file.parent().unwrap_or(root).join(text),
+            Origin::Flag(_) | Origin::Environment(_) | Origin::Ambient(_) => PathBuf::from(text),
+            Origin::Default | Origin::Domain => root.join(text),
+        })
     }
 
     pub fn compression(&self) -> Compression {
