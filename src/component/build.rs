@@ -112,6 +112,14 @@ impl Context {
     }
 }
 
+/// Builds the programs of all these components in one call of cargo, so that [`build_one`] finds them.
+pub fn prepare(ctx: &Context, definitions: &[&Definition], progress: &dyn Progress) -> Result<()> {
+    let mut all: Vec<Wanted> = definitions.iter().flat_map(|d| wanted(d)).collect();
+    all.sort();
+    all.dedup();
+    ctx.programs(&all, progress).map(drop)
+}
+
 fn wanted(definition: &Definition) -> Vec<Wanted> {
     let Source::Recipe(recipe) = &definition.source else { return Vec::new() };
     let own = recipe.binaries.iter();
