@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-pub use super::merge::{apply, image_tree, layer_entries};
+pub use super::merge::{apply, image_tree, layer_entries, through_links};
 
 /// First numbers that ustar's 7 and 11 octal digits do not hold.
 const OWNERS: u64 = 1 << 21;
