@@ -7,7 +7,8 @@ use super::definition::{Group, User};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The texts of /etc/passwd and /etc/group. root, nobody and nogroup are always there; a user whose
+/// The texts of /etc/passwd and /etc/group. root, nobody and nogroup are always there,
+/// unless the component states them in its own way; a user whose
 /// group is not stated gets one of the user's name.
 pub(super) fn texts(users: &[User], groups: &[Group], shadow: bool) -> (String, String) {
     let password = if shadow { "x" } else { "*" };
@@ -20,14 +21,16 @@ pub(super) fn texts(users: &[User], groups: &[Group], shadow: bool) -> (String, 
     for user in users {
         by_gid.entry(user.gid).or_insert((&user.name.get_ref().0, vec![]));
     }
-    let mut passwd = format!("root:{password}:0:0:root:/root:/bin/sh\n");
-    let mut sorted: Vec<&User> = users.iter().collect();
-    sorted.sort_by_key(|u| u.uid);
-    for user in sorted {
+    let mut lines = BTreeMap::from([
+        (0, format!("root:{password}:0:0:root:/root:/bin/sh\n")),
+        (65534, format!("nobody:{password}:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")),
+    ]);
+    for user in users {
         let (name, home, shell) = (&user.name.get_ref().0, &user.home.0, &user.shell.0);
-        let _ = writeln!(passwd, "{name}:{password}:{}:{}::{home}:{shell}", user.uid, user.gid);
+        let line = format!("{name}:{password}:{}:{}::{home}:{shell}\n", user.uid, user.gid);
+        lines.insert(user.uid, line);
     }
-    let _ = writeln!(passwd, "nobody:{password}:65534:65534:nobody:/nonexistent:/usr/sbin/nologin");
+    let passwd: String = lines.into_values().collect();
     let mut group = String::new();
     for (gid, (name, members)) in by_gid {
         let _ = writeln!(group, "{name}:*:{gid}:{}", members.join(","));

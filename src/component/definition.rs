@@ -355,15 +355,16 @@ fn check_recipe(places: &Places<'_>, folder: &Path, recipe: &Recipe) -> Result<(
             }
         }
     }
-    let mut names = BTreeMap::from([("root", 0), ("nogroup", 65534)]);
-    let mut numbers = BTreeMap::from([(0, "root"), (65534, "nogroup")]);
+    // root, nobody and nogroup are always there; stating one with its number changes its other fields.
+    let mut names = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
     for group in &recipe.groups {
-        check_account(places, &group.name, group.gid, &mut names, &mut numbers)?;
+        check_account(places, &group.name, group.gid, "nogroup", &mut names, &mut numbers)?;
     }
-    let mut names = BTreeMap::from([("root", 0), ("nobody", 65534)]);
-    let mut numbers = BTreeMap::from([(0, "root"), (65534, "nobody")]);
+    let mut names = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
     for user in &recipe.users {
-        check_account(places, &user.name, user.uid, &mut names, &mut numbers)?;
+        check_account(places, &user.name, user.uid, "nobody", &mut names, &mut numbers)?;
     }
     Ok(())
 }
@@ -372,10 +373,17 @@ fn check_account<'a>(
     places: &Places<'_>,
     name: &'a Spanned<AccountName>,
     number: u32,
+    nobody: &str,
     names: &mut BTreeMap<&'a str, u32>,
     numbers: &mut BTreeMap<u32, &'a str>,
 ) -> Result<()> {
     let text = name.get_ref().0.as_str();
+    for (own, fixed) in [("root", 0), (nobody, 65534)] {
+        if (text == own) != (number == fixed) {
+            let what = format!("{own} has the number {fixed}, and {text} has {number}");
+            return Err(places.problem(name.span(), what));
+        }
+    }
     if names.insert(text, number).is_some() {
         return Err(places.problem(name.span(), format!("{text} is there already")));
     }

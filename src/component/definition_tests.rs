@@ -66,7 +66,8 @@ fn every_mistake_names_its_place() {
         ("contents = \"x\"", "source = \"absent\"", "20:10", "no file"),
         ("contents = \"x\"", "source = \"../x\"", "20:10", "component's folder"),
         ("drop = [\"usr/share/zoneinfo/**\"]", "drop = [\"a[\"]", "8:8", "unclosed"),
-        ("uid = 110", "uid = 0", "15:8", "number 0 of root"),
+        ("uid = 110", "uid = 0", "15:8", "root has the number 0"),
+        ("gid = 999", "gid = 65534", "11:8", "nogroup has the number 65534"),
         ("name = \"docker\"", "name = \"Docker\"", "11:8", "not a user or group name"),
         ("stage = \"service\"", "stage = \"later\"", "32:9", "later"),
     ];

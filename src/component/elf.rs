@@ -121,7 +121,8 @@ fn may_hold(package: &str, library: &str) -> bool {
 
 fn is_file(tree: &Tree, path: &str) -> bool {
     let Ok(path) = TreePath::new(path) else { return false };
-    tree.get(&through_links(tree, &path)).is_some_and(|n| matches!(n.kind, Kind::File(_)))
+    let Ok(path) = through_links(tree, &path) else { return false };
+    tree.get(&path).is_some_and(|n| matches!(n.kind, Kind::File(_)))
 }
 
 fn finds(tree: &Tree, program: &TreePath, library: &str, search: &[String]) -> bool {

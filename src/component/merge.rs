@@ -52,10 +52,10 @@ impl<'a> Merger<'a> {
         Self { tree, owners: HashMap::new(), progress }
     }
 
-    pub(super) fn add(&mut self, package: &str, files: &Tree) {
+    pub(super) fn add(&mut self, package: &str, files: &Tree) -> Result<()> {
         for (path, node) in files.iter().filter(|(path, _)| !path.is_root()) {
             let Some(path) = merged(path) else { continue };
-            let path = place(self.tree, &path);
+            let path = place(self.tree, &path)?;
             if let Some(old) = self.tree.get(&path) {
                 if old.is_directory() && node.is_directory() {
                     // The first package to bring a folder says what it is like, as with dpkg.
@@ -78,14 +78,19 @@ impl<'a> Merger<'a> {
             self.tree.insert(path.clone(), node.clone());
             self.owners.insert(path, package.to_owned());
         }
+        Ok(())
     }
 }
 
 /// Where something at `path` really lies: its parents' links followed, its own name not.
-pub(super) fn place(tree: &Tree, path: &TreePath) -> TreePath {
+pub(super) fn place(tree: &Tree, path: &TreePath) -> Result<TreePath> {
     match (path.parent(), TreePath::new(path.name())) {
-        (Some(parent), Ok(name)) => through_links(tree, &parent).join(&name),
-        _ => path.clone(),
+        (Some(parent), Ok(name)) => {
+            through_links(tree, &parent).map(|parent| parent.join(&name)).map_err(|why| {
+                Problem::new(format!("{path} has no place in the image")).because(std::io::Error::other(why))
+            })
+        }
+        _ => Ok(path.clone()),
     }
 }
 
@@ -112,12 +117,16 @@ mod tests {
         let file = Node::file(b"x".to_vec(), 0o755, 5);
         let mut all = skeleton(0).unwrap();
         let mut merger = Merger::new(&mut all, &Silent);
-        merger.add(
-            "base-files",
-            &tree(&[("bin", Node::symlink("usr/bin", 0)), ("var/run", Node::symlink("/run", 0))]),
-        );
-        merger.add("old", &tree(&[("bin/a", file.clone()), ("lib/x86_64-linux-gnu/l.so", file.clone())]));
-        merger.add("new", &tree(&[("usr/bin/b", file.clone()), ("var/run/d/f", file)]));
+        merger
+            .add(
+                "base-files",
+                &tree(&[("bin", Node::symlink("usr/bin", 0)), ("var/run", Node::symlink("/run", 0))]),
+            )
+            .unwrap();
+        merger
+            .add("old", &tree(&[("bin/a", file.clone()), ("lib/x86_64-linux-gnu/l.so", file.clone())]))
+            .unwrap();
+        merger.add("new", &tree(&[("usr/bin/b", file.clone()), ("var/run/d/f", file)])).unwrap();
         let names: Vec<String> =
             all.iter().filter(|(_, n)| !n.is_directory()).map(|(p, _)| p.to_string()).collect();
         assert_eq!(
@@ -140,15 +149,19 @@ mod tests {
     fn the_first_folder_counts_and_a_later_file_wins() {
         let mut all = skeleton(0).unwrap();
         let mut merger = Merger::new(&mut all, &Silent);
-        merger.add(
-            "one",
-            &tree(&[("etc", Node::directory(0o700, 1)), ("etc/f", Node::file(b"1".to_vec(), 0o644, 1))]),
-        );
-        merger.add(
-            "two",
-            &tree(&[("etc", Node::directory(0o755, 1)), ("etc/f", Node::file(b"2".to_vec(), 0o644, 1))]),
-        );
-        merger.add("three", &tree(&[("usr/bin", Node::file(b"evil".to_vec(), 0o644, 1))]));
+        merger
+            .add(
+                "one",
+                &tree(&[("etc", Node::directory(0o700, 1)), ("etc/f", Node::file(b"1".to_vec(), 0o644, 1))]),
+            )
+            .unwrap();
+        merger
+            .add(
+                "two",
+                &tree(&[("etc", Node::directory(0o755, 1)), ("etc/f", Node::file(b"2".to_vec(), 0o644, 1))]),
+            )
+            .unwrap();
+        merger.add("three", &tree(&[("usr/bin", Node::file(b"evil".to_vec(), 0o644, 1))])).unwrap();
         assert_eq!(all.get(&path("etc")).unwrap().mode, 0o700);
         assert!(all.get(&path("usr/bin")).unwrap().is_directory());
         assert_eq!(**all.get(&path("etc/f")).unwrap(), Node::file(b"2".to_vec(), 0o644, 1));

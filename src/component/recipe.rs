@@ -89,7 +89,7 @@ pub(super) fn assemble(
     let mut tree = merge::skeleton(latest)?;
     let mut merger = merge::Merger::new(&mut tree, progress);
     for (package, _, files) in &opened {
-        merger.add(&package.name, files);
+        merger.add(&package.name, files)?;
     }
     let records = opened.iter().map(|(package, control, _)| record(ctx, &tree, package, control)).collect();
     drop(opened);
@@ -123,7 +123,8 @@ fn record(ctx: &Context, tree: &Tree, package: &Package, control: &Control) -> P
     // Where a package shares another's documentation, its folder is a link.
     let path = TreePath::new(format!("usr/share/doc/{}/copyright", package.name)).unwrap_or_default();
     let mut text = Vec::new();
-    if let Some(Kind::File(content)) = tree.get(&through_links(tree, &path)).map(|n| &n.kind) {
+    let place = through_links(tree, &path).unwrap_or_default();
+    if let Some(Kind::File(content)) = tree.get(&place).map(|n| &n.kind) {
         let _ = Contents::new(&ctx.store).copy(&path, content, &mut text);
     }
     PackageRecord {
@@ -151,7 +152,7 @@ fn add_own(
         let at = merge::merged(path).ok_or_else(|| {
             Problem::usage(format!("{path} is a link into /usr and cannot be something else"))
         })?;
-        let at = merge::place(tree, &at);
+        let at = merge::place(tree, &at)?;
         tree.ensure_parents(&at, latest);
         tree.insert(at, node);
         Ok(())

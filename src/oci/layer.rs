@@ -8,12 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-pub use super::merge::{apply, image_tree, layer_entries};
-
-/// `path` with the symbolic links among its parts followed inside the tree; a loop is left as it is.
-pub fn through_links(tree: &Tree, path: &TreePath) -> TreePath {
-    super::merge::through_links(tree, path).unwrap_or_else(|_| path.clone())
-}
+pub use super::merge::{apply, image_tree, layer_entries, through_links};
 
 /// First numbers that ustar's 7 and 11 octal digits do not hold.
 const OWNERS: u64 = 1 << 21;

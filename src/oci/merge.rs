@@ -177,8 +177,8 @@ impl Merge<'_> {
 }
 
 /// `path` with the symbolic links among its parts followed inside the tree, as a write through it
-/// would go. It cannot leave the root: `..` stops there.
-pub(super) fn through_links(tree: &Tree, path: &TreePath) -> Result<TreePath, String> {
+/// would go. It cannot leave the root: `..` stops there. The error says why it leads nowhere.
+pub fn through_links(tree: &Tree, path: &TreePath) -> Result<TreePath, String> {
     let mut left: Vec<Vec<u8>> = split(path.as_bytes());
     left.reverse();
     let mut at = TreePath::root();
