@@ -456,7 +456,8 @@ impl Reader<'_> {
 
 /// A TOML item as a field's value.
 fn value_of(field: &Field, item: &Item) -> Result<Option<Value>, Invalid> {
-    let wrong = |wanted: &str| Err(Invalid(format!("the value is of type {}, not {wanted}", item.type_name())));
+    let wrong =
+        |wanted: &str| Err(Invalid(format!("the value is of type {}, not {wanted}", item.type_name())));
     match field.kind {
         Kind::Bool => match item.as_bool() {
             Some(yes) => Ok(Some(Value::Bool(yes))),
