@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod event;
 pub mod files;
+pub mod image;
 pub mod manifest;
 pub mod run;
 pub mod sbom;

@@ -1,6 +1,8 @@
 //! What every command knows: where the project is, and how to speak.
 
 use crate::problem::{Problem, Result};
+use crate::site::resolve::Lookup;
+use crate::site::{FieldFlags, ResolvedSite, Sources, files, resolve};
 use crate::store::Store;
 use std::path::{Path, PathBuf};
 
@@ -61,5 +63,17 @@ impl Context {
             println!("{text}");
         }
         Ok(())
+    }
+
+    /// Loads a profile and resolves every field of it; warnings go to standard error.
+    pub fn site(&self, profile: &str, flags: FieldFlags) -> Result<ResolvedSite> {
+        let (found, profile) = files::load(&self.root, profile)?;
+        let env: &Lookup = &Sources::environment;
+        let sources = Sources { profile: Some(&profile), flags: flags.0, env: Some(env), ambient: false };
+        let (site, warnings) = resolve(&found.name, &sources).into_result()?;
+        for warning in warnings {
+            eprintln!("hookos: warning: {warning}");
+        }
+        Ok(site)
     }
 }

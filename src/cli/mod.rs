@@ -1,8 +1,10 @@
 //! The command line. Every command is a file here; this one only wires.
 
 mod boot;
+mod build;
 mod cache;
 mod certs;
+mod components;
 mod configure;
 pub mod context;
 mod profiles;
@@ -51,7 +53,9 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(Box<build::BuildArgs>),
     Boot(boot::BootArgs),
+    Components(Box<components::ComponentsArgs>),
     Cache(cache::CacheArgs),
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
@@ -60,8 +64,7 @@ enum Command {
 
 /// Runs the program; returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("hookos: {problem}");
@@ -70,16 +73,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run() -> Result<()> {
+    let cli = Cli::parse();
     let Global { root, json, plain, dry_run } = cli.global;
     let root = Context::find_root(root.as_deref())?;
     let context = Context { root, json, plain, dry_run };
     match cli.command {
+        Command::Build(args) => build::run(*args, &context),
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
         Command::Configure(args) => configure::run(*args, &context),
         Command::Profiles(args) => profiles::run(args, &context),
+        Command::Components(args) => components::run(*args, &context),
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod apt;
 mod contents;
 pub mod control;
+pub mod copyright;
 pub mod deb;
 mod error;
 pub mod lock;

@@ -1,6 +1,7 @@
 //! The kernel image: which of its entries go where.
 
 use super::definition::{Definition, KernelEntry};
+use super::links::with_parents;
 use super::reference;
 use super::rootfs::{path, without_boot};
 use crate::initramfs::{Content, Kind, Node, Tree};
@@ -85,11 +86,7 @@ impl KernelRef {
 /// The tree of the piece `modules`: the kernel tar's entries at `/` with their own times, without
 /// those below `/boot`, and the empty `/boot` that LinuxKit leaves.
 pub fn modules_tree(tar: &Tree, mtime: i64) -> Result<Tree> {
-    let mut out = without_boot(tar)?;
-    let paths: Vec<_> = out.iter().map(|(path, _)| path.clone()).collect();
-    for path in paths {
-        out.ensure_parents(&path, mtime);
-    }
+    let mut out = with_parents(without_boot(tar)?, &Tree::new(), mtime);
     out.insert(path("boot")?, Node::directory(0o755, mtime));
     Ok(out)
 }

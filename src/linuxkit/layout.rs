@@ -3,6 +3,7 @@
 use super::definition::{Container, Definition, Volume};
 use super::files::{self, PlannedFile};
 use super::kernel::KernelRef;
+use super::links::{through_links, with_parents};
 use super::oci_spec::SpecMount;
 use super::options::ContainerOptions;
 use super::parse_options::LABEL;
@@ -61,7 +62,10 @@ pub struct Piece {
 
 #[derive(Debug)]
 enum Work {
-    Init,
+    /// Whether it is the first, which finds an empty root.
+    Init {
+        first: bool,
+    },
     ApkDatabase,
     Volume(String),
     Bundle(Bundle),
@@ -106,13 +110,13 @@ pub fn plan(definition: &Definition, how: &Planning<'_>) -> Result<Plan> {
     let mut pieces = Vec::new();
     let mut add = |name: String, images: Vec<String>, mut key_inputs: Vec<(String, Vec<u8>)>, work: Work| {
         key_inputs.push(("time".into(), how.mtime.to_string().into_bytes()));
-        let depends_on_earlier = matches!(work, Work::Files(_));
+        let depends_on_earlier = matches!(work, Work::Files(_) | Work::Init { first: false });
         pieces.push(Piece { name, images, key_inputs, depends_on_earlier, mtime: how.mtime, work });
     };
 
     let init: Vec<String> = definition.init.iter().map(|image| named(image)).collect();
     for (i, image) in init.iter().enumerate() {
-        add(format!("init/{i}"), vec![image.clone()], kind("init"), Work::Init);
+        add(format!("init/{i}"), vec![image.clone()], kind("init"), Work::Init { first: i == 0 });
     }
     if init.len() > 1 {
         add("init/apk".into(), init, kind("apk"), Work::ApkDatabase);
@@ -245,14 +249,17 @@ fn root_mounts(base: &str, root: &str, readonly: bool) -> Vec<SpecMount> {
 }
 
 impl Piece {
-    /// The piece's entries, at their paths in the final root. Every folder on the way is among them,
-    /// with the same mode in each piece.
+    /// The piece's entries, at their paths in the final root. Every folder on the way is among them or
+    /// in an earlier piece; folders that pieces share have the same mode in each.
     pub fn tree(&self, from: &dyn Trees) -> Result<Tree> {
         let image = || self.images.first().map(|image| from.image(image)).transpose();
         match &self.work {
-            Work::Init => {
+            Work::Init { first } => {
                 let image = image()?.unwrap_or_default();
-                without_boot(&filtered(&image, Resolver::Link, self.mtime)?)
+                let tree = without_boot(&filtered(&image, Resolver::Link, self.mtime)?)?;
+                let none = Tree::new();
+                let earlier = if *first { &none } else { from.earlier()? };
+                Ok(with_parents(through_links(&tree, earlier)?, earlier, self.mtime))
             }
             Work::ApkDatabase => self.apk_database(from),
             Work::Volume(name) => {
@@ -262,7 +269,7 @@ impl Piece {
                 if let Some(image) = image {
                     out.overlay(&path(format!("{base}/lower"))?, &image);
                 }
-                Ok(out)
+                Ok(with_parents(out, &Tree::new(), self.mtime))
             }
             Work::Bundle(bundle) => self.bundle(bundle, image()?),
             Work::Files(files) => files::tree(files, from, self.mtime),
@@ -291,7 +298,7 @@ impl Piece {
         for (name, text) in [("config.json", &bundle.config_json), ("runtime.json", &bundle.runtime_json)] {
             out.insert(path(format!("{base}/{name}"))?, Node::file(text.as_bytes(), 0o644, self.mtime));
         }
-        Ok(out)
+        Ok(with_parents(out, &Tree::new(), self.mtime))
     }
 
     /// `base` with its parents, and the folders `below` it.

@@ -6,6 +6,7 @@
 
 use crate::initramfs::{Kind, Node, Tree, TreePath};
 use crate::problem::{Problem, Result};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// As many links as the kernel follows in one path (MAXSYMLINKS).
@@ -71,6 +72,26 @@ pub fn through_links(tree: &Tree, earlier: &Tree) -> Result<Tree> {
         out.insert(real, Arc::clone(node));
     }
     Ok(out)
+}
+
+/// `tree` with the folders that an entry needs and that neither it nor `earlier` has (0755, root:root): the
+/// kernel drops an entry without a parent.
+pub fn with_parents(mut tree: Tree, earlier: &Tree, mtime: i64) -> Tree {
+    let mut missing = BTreeSet::new();
+    for (path, _) in tree.iter() {
+        let mut next = path.parent();
+        while let Some(folder) = next.filter(|folder| !folder.is_root()) {
+            if tree.get(&folder).is_some() || earlier.get(&folder).is_some() || missing.contains(&folder) {
+                break;
+            }
+            next = folder.parent();
+            missing.insert(folder);
+        }
+    }
+    for folder in missing {
+        tree.insert(folder, Node::directory(0o755, mtime));
+    }
+    tree
 }
 
 /// What would be lost when the kernel unpacks these pieces one after the other.

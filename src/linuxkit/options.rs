@@ -159,7 +159,7 @@ pub struct Device {
     pub mode: String,
 }
 
-/// A number, or the name of a container (see 1.6 of docs/linuxkit.md).
+/// A number, or the name of a container (see docs/linuxkit.md, behaviour 14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Id {

@@ -224,3 +224,33 @@ fn file_entry(fields: &Fields<'_>) -> Result<FileEntry> {
     }
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linuxkit::ContainerOptions;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "\\PC{0,200}", bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Definition::parse(&text, "x.yml");
+            let _ = ContainerOptions::from_label(&text, "x");
+            let _ = Definition::one(&bytes, Path::new("x.yml"));
+        }
+
+        /// Something that looks like a definition, with one thing broken.
+        #[test]
+        fn a_damaged_definition_is_parsed_or_refused(at in 0usize..400, with in "[\\[\\]{}:,&*!|>'\"%@`#?\\- \n\t]{1,3}") {
+            let mut text = String::from(
+                "kernel: {image: k}\ninit: [a, b]\nservices:\n  - name: x\n    image: i\n    binds: [\"/a:/b\"]\n    \
+                 resources:\n      memory: {limit: 5}\n    runtime:\n      bindNS: {net: /x}\nfiles:\n  - path: a\n    contents: |\n      x\n",
+            );
+            let at = at.min(text.len());
+            text.insert_str(at, &with);
+            if let Err(problem) = Definition::parse(&text, "x.yml") {
+                prop_assert!(problem.place().is_some(), "{}", problem);
+            }
+        }
+    }
+}

@@ -43,7 +43,7 @@ impl Cmdline {
         Self::parse(&std::fs::read("/proc/cmdline").unwrap_or_default())
     }
 
-    /// The last value given for `key`; a flag without `=` has none.
+    /// The last value given for `key`; a flag without `=` has none, so `k=v k` still gives `v`.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.words.iter().rev().find_map(|(k, v)| (k == key).then_some(v.as_deref()).flatten())
     }
@@ -73,5 +73,31 @@ mod tests {
         assert_eq!(c.values("console").collect::<Vec<_>>(), ["tty0", "ttyS0,115200 x"]);
         assert_eq!(c.value("k"), Some("a=b"));
         assert!(c.has("=odd"));
+    }
+}
+
+#[cfg(test)]
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_command_line(bytes in proptest::collection::vec(any::<u8>(), 0..300), key in ".{0,8}") {
+            let c = Cmdline::parse(&bytes);
+            let all = c.values(&key).count();
+            prop_assert_eq!(c.value(&key).is_some(), all > 0);
+            prop_assert!(all == 0 || c.has(&key));
+        }
+
+        #[test]
+        fn words_come_back(words in proptest::collection::vec(("[a-z_.]{1,8}", "[a-zA-Z0-9:,/=]{0,10}"), 0..10)) {
+            let text: Vec<String> = words.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            let c = Cmdline::parse(text.join(" \n ").as_bytes());
+            for (key, _) in &words {
+                let want: Vec<&str> = words.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str()).collect();
+                prop_assert_eq!(c.values(key).collect::<Vec<_>>(), want);
+            }
+        }
     }
 }

@@ -130,13 +130,10 @@ pub(crate) mod tests {
         let section_names = b"\0.modinfo\0.symtab\0.strtab\0.shstrtab\0";
         let mut out = vec![0u8; 64];
         let mut headers = vec![0u8; 64];
-        let parts: [(&[u8], u32, u32, u32, u32, u64); 4] = [
-            (&modinfo, 1, 1, 0, 0, 0),
-            (&symbols, 10, 2, 3, 1, 24),
-            (&names, 18, 3, 0, 0, 0),
-            (section_names, 26, 3, 0, 0, 0),
-        ];
-        for (bytes, name, kind, link, info, entry) in parts {
+        let contents: [&[u8]; 4] = [&modinfo, &symbols, &names, section_names];
+        // Name, kind, section of the names, first global symbol, bytes of an entry.
+        let facts = [(1u32, 1u32, 0u32, 0u32, 0u64), (10, 2, 3, 1, 24), (18, 3, 0, 0, 0), (26, 3, 0, 0, 0)];
+        for (bytes, (name, kind, link, info, entry)) in contents.into_iter().zip(facts) {
             headers.extend(name.to_le_bytes());
             headers.extend(kind.to_le_bytes());
             headers.extend([0; 16]);
