@@ -330,3 +330,92 @@ pub enum KernelSource {
     /// Debian's prebuilt package.
     Debian,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILE: &str = "schema_version = 1\n[network]\nno_proxy = [\"profile\"]\n[endpoints]\n\
+                           cluster_domain = \"a.example.com\"\nlogging_svc = \"\"\n";
+
+    fn env(name: &str) -> Option<String> {
+        let value = match name {
+            "HOOKOS_CLUSTER_DOMAIN" => "b.example.com",
+            "HOOKOS_GETTY" => " ",
+            "http_proxy" => "http://ambient:1",
+            "no_proxy" => "ambient",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_profile_beats_default() {
+        let profile = Profile::from_bytes(Path::new("f/x.toml"), PROFILE.as_bytes()).unwrap();
+        let mut flags = FlagValues::new();
+        let look: &Lookup = &env;
+        let get = |flags: &FlagValues, env: bool, ambient: bool| {
+            let env = env.then_some(look);
+            resolve("x", &Sources { profile: Some(&profile), flags: flags.clone(), env, ambient }).site
+        };
+        let host = |site: &ResolvedSite| {
+            (site.text(Id::KeycloakUrl).unwrap(), site.resolved(Id::ClusterDomain).origin.to_string())
+        };
+        assert_eq!(
+            host(&get(&flags, false, false)),
+            ("keycloak.a.example.com:443".into(), "x.toml:5".into())
+        );
+        assert_eq!(
+            host(&get(&flags, true, false)),
+            ("keycloak.b.example.com:443".into(), "environment HOOKOS_CLUSTER_DOMAIN".into())
+        );
+        flags.insert(Id::ClusterDomain, "c.example.com".into());
+        let site = get(&flags, true, true);
+        assert_eq!(host(&site), ("keycloak.c.example.com:443".into(), "flag --cluster-domain".into()));
+        // An empty text is an answer: this site has no log collector.
+        assert_eq!(site.get(Id::LoggingSvc), None);
+        assert_eq!(
+            site.missing_for_onboarding().iter().map(|f| f.key).collect::<Vec<_>>(),
+            ["release_svc", "oci_release_svc", "logging_svc"]
+        );
+        // The machine's own proxy is weaker than the profile, and a blank variable is none.
+        assert_eq!(site.resolved(Id::HttpProxy).origin, Origin::Ambient("http_proxy"));
+        assert_eq!(site.list(Id::NoProxy), ["profile"]);
+        assert_eq!(site.getty(), Getty::Login);
+        assert_eq!(
+            get(&flags, true, false).get(Id::HttpProxy),
+            None,
+            "a build does not depend on who builds"
+        );
+        flags.insert(Id::NoProxy, String::new());
+        assert_eq!(get(&flags, true, true).get(Id::NoProxy), None);
+    }
+
+    #[test]
+    fn paths_count_from_where_they_are_said() {
+        let text = "schema_version = 1\n[certificates]\nca = \"x.pem\"\n";
+        let profile = Profile::from_bytes(Path::new("f/x.toml"), text.as_bytes()).unwrap();
+        let flags = FlagValues::from([(Id::ServerCertFile, "y.pem".to_owned())]);
+        let site = resolve("x", &Sources { profile: Some(&profile), flags, ..Sources::default() }).site;
+        let root = Path::new("/r");
+        assert_eq!(site.path(Id::CaFile, root).unwrap(), Path::new("f/x.pem"));
+        assert_eq!(site.path(Id::ServerCertFile, root).unwrap(), Path::new("y.pem"));
+        assert_eq!(site.definition(root), Path::new("/r/components/hook.yaml"));
+    }
+
+    #[test]
+    fn problems_of_all_sources_are_told_together_and_masked() {
+        let profile =
+            Profile::from_bytes(Path::new("x"), b"schema_version = 1\n[image]\ngetty = \"on\"\n").unwrap();
+        let flags = FlagValues::from([(Id::HttpProxy, "http://u:canary@h:x".to_owned())]);
+        let bad: &Lookup = &|name| (name == "HOOKOS_NAMESERVERS").then(|| "1.1.1".to_owned());
+        let sources = Sources { profile: Some(&profile), flags, env: Some(bad), ..Sources::default() };
+        let problem = resolve("x", &sources).into_result().unwrap_err();
+        assert_eq!(problem.exit(), crate::problem::Exit::Usage);
+        let text = problem.to_string();
+        for part in ["--http-proxy", "HOOKOS_NAMESERVERS", "x:3:9", "login, insecure, off", "3 settings"] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("canary"), "{text}");
+    }
+}

@@ -118,3 +118,75 @@ fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &Buil
     text.push(b'\n');
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::initramfs::tree::{Content, Kind};
+    use crate::site::certificates::{self, Bundle};
+    use crate::site::resolve::FlagValues;
+    use crate::site::{Sources, placeholder, resolve};
+    use std::path::Path;
+
+    fn tree(flags: &[(Id, &str)]) -> (Tree, BTreeMap<String, String>) {
+        let flags: FlagValues = flags.iter().map(|(id, text)| (*id, (*text).to_owned())).collect();
+        let (site, _) = resolve("x", &Sources { flags, ..Sources::default() }).into_result().unwrap();
+        let made = placeholder::make("x", &[]).unwrap();
+        let bundle = |pem: &str| Bundle::from_bytes(Path::new("x.pem"), pem.as_bytes()).unwrap();
+        let certificates =
+            certificates::check(bundle(&made.ca), Some(bundle(&made.server)), None, certificates::now())
+                .unwrap();
+        let record = BuildRecord { kernel: "5.10.0".to_owned(), ..BuildRecord::default() };
+        let tree = site_tree(&site, &certificates, &record, 7).unwrap();
+        let mut texts = BTreeMap::new();
+        for (path, node) in tree.iter() {
+            let Kind::File(Content::Inline(bytes)) = &node.kind else {
+                panic!("{path} is no file in memory")
+            };
+            assert_eq!((node.mode, node.uid, node.gid, node.mtime), (0o644, 0, 0, 7));
+            texts.insert(path.to_string(), String::from_utf8(bytes.to_vec()).unwrap());
+        }
+        (tree, texts)
+    }
+
+    #[test]
+    fn the_segment_has_the_site_and_no_directory() {
+        let (_, texts) = tree(&[
+            (Id::ClusterDomain, "example.com"),
+            (Id::ReleaseSvc, "files.example.com"),
+            (Id::ExtraHosts, "192.0.2.1 a b,192.0.2.2 c"),
+            (Id::Nameservers, "192.0.2.53"),
+            (Id::SearchDomains, "example.com,example.org"),
+            (Id::HttpProxy, "http://u:canary@proxy:1"),
+            (Id::Getty, "off"),
+            (Id::DebianMirror, "http://mirror.example.com"),
+        ]);
+        assert_eq!(
+            texts["/etc/hook/env_config"],
+            "KEYCLOAK_URL=keycloak.example.com:443\nrelease_svc=files.example.com\n\
+             tink_stack_svc=tink-stack.example.com\ntink_server_svc=tink-stack.example.com\n\
+             onboarding_manager_svc=onboarding.example.com\nonboarding_stream_svc=onboarding-stream.example.com\n\
+             OBM_PORT=443\nlogging_svc=logs-node.example.com\n\
+             EXTRA_HOSTS=\"192.0.2.1 a b,192.0.2.2 c\"\nhttp_proxy=http://u:canary@proxy:1\n"
+        );
+        assert_eq!(texts["/etc/hook/settings"], "GETTY=off\n");
+        assert_eq!(texts["/etc/hook/hosts"], "192.0.2.1 a b\n192.0.2.2 c\n");
+        assert_eq!(texts["/etc/hook/resolv.conf"], "search example.com example.org\nnameserver 192.0.2.53\n");
+        let json = &texts["/etc/hook/site.json"];
+        assert!(!json.contains("canary") && !json.contains("mirror"), "{json}");
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["placeholder_certificates"], true);
+        assert_eq!(json["fields"]["network.http_proxy"], "http://***@proxy:1");
+        assert_eq!(json["kernel"], "5.10.0");
+        assert!(texts["/etc/idp/ca.pem"].starts_with("-----BEGIN CERTIFICATE-----\n"));
+        assert_eq!(texts.len(), 7);
+    }
+
+    #[test]
+    fn an_empty_site_has_no_empty_files() {
+        let (tree, texts) = tree(&[]);
+        assert_eq!(texts["/etc/hook/env_config"], "OBM_PORT=443\n");
+        assert!(!texts.contains_key("/etc/hook/hosts") && !texts.contains_key("/etc/hook/resolv.conf"));
+        assert_eq!(tree.len(), 5);
+    }
+}
