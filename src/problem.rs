@@ -27,9 +27,12 @@ pub struct Place {
     pub column: Option<usize>,
 }
 
-/// One problem, ready to be shown.
+/// One problem, ready to be shown. A thin pointer, so that results stay small.
 #[derive(Debug, Clone, Default)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone, Default)]
+struct Parts {
     what: String,
     place: Option<Place>,
     causes: Vec<String>,
@@ -43,26 +46,26 @@ pub type Result<T, E = Problem> = std::result::Result<T, E>;
 impl Problem {
     /// A problem that ends with exit code 1.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), ..Self::default() }
+        Self(Box::new(Parts { what: what.into(), ..Parts::default() }))
     }
 
     /// A problem with what the person gave: exit code 2.
     pub fn usage(what: impl Into<String>) -> Self {
-        Self { what: what.into(), exit: Exit::Usage, ..Self::default() }
+        Self::new(what).exit_with(Exit::Usage)
     }
 
     /// Names the file that the problem is in.
     #[must_use]
     pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
-        let (line, column) = self.place.as_ref().map_or((None, None), |p| (p.line, p.column));
-        self.place = Some(Place { file: file.as_ref().to_owned(), line, column });
+        let (line, column) = self.0.place.as_ref().map_or((None, None), |p| (p.line, p.column));
+        self.0.place = Some(Place { file: file.as_ref().to_owned(), line, column });
         self
     }
 
     /// Names the file and line (from 1) that the problem is at.
     #[must_use]
     pub fn at(mut self, file: impl AsRef<Path>, line: usize, column: Option<usize>) -> Self {
-        self.place = Some(Place { file: file.as_ref().to_owned(), line: Some(line), column });
+        self.0.place = Some(Place { file: file.as_ref().to_owned(), line: Some(line), column });
         self
     }
 
@@ -73,8 +76,8 @@ impl Problem {
         while let Some(error) = next {
             let text = error.to_string();
             // Many error types repeat their source in their own text.
-            if !self.causes.last().is_some_and(|last| last.contains(&text)) {
-                self.causes.push(text);
+            if !self.0.causes.last().is_some_and(|last| last.contains(&text)) {
+                self.0.causes.push(text);
             }
             next = error.source();
         }
@@ -84,39 +87,39 @@ impl Problem {
     /// Says what is accepted or what to do next.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.0.remedy = Some(remedy.into());
         self
     }
 
     /// Puts words about what was being done in front.
     #[must_use]
     pub fn while_doing(mut self, what: impl Into<String>) -> Self {
-        let inner = std::mem::replace(&mut self.what, what.into());
-        self.causes.insert(0, inner);
+        let inner = std::mem::replace(&mut self.0.what, what.into());
+        self.0.causes.insert(0, inner);
         self
     }
 
     /// Sets the exit code.
     #[must_use]
     pub fn exit_with(mut self, exit: Exit) -> Self {
-        self.exit = exit;
+        self.0.exit = exit;
         self
     }
 
     pub fn what(&self) -> &str {
-        &self.what
+        &self.0.what
     }
     pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+        self.0.place.as_ref()
     }
     pub fn causes(&self) -> &[String] {
-        &self.causes
+        &self.0.causes
     }
     pub fn remedy_text(&self) -> Option<&str> {
-        self.remedy.as_deref()
+        self.0.remedy.as_deref()
     }
     pub fn exit(&self) -> Exit {
-        self.exit
+        self.0.exit
     }
 }
 
@@ -136,14 +139,14 @@ impl fmt::Display for Place {
 /// `FILE:LINE:COLUMN: what`, then one line for each cause, then the remedy.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.0.place {
             write!(f, "{place}: ")?;
         }
-        write!(f, "{}", self.what)?;
-        for cause in &self.causes {
+        write!(f, "{}", self.0.what)?;
+        for cause in &self.0.causes {
             write!(f, "\n  because: {}", cause.trim_end().replace('\n', "\n    "))?;
         }
-        if let Some(remedy) = &self.remedy {
+        if let Some(remedy) = &self.0.remedy {
             write!(f, "\n  try: {}", remedy.replace('\n', "\n       "))?;
         }
         Ok(())

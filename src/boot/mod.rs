@@ -1,1 +1,12 @@
 //! Booting a built image in QEMU.
+//!
+//! [`machine`] turns settings into a QEMU command line, [`accel`] finds out whether KVM truly works
+//! here, [`check`] boots without a person and judges the result by init's report.
+
+pub mod accel;
+pub mod check;
+pub mod machine;
+pub mod qmp;
+
+pub use accel::Accel;
+pub use machine::Machine;

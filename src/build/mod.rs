@@ -1,1 +1,16 @@
-//! The build: stages, events, runs, cancellation.
+//! The build: a profile becomes an image.
+//!
+//! [`event`] is what happens, as data; [`run`] is one build with its logs and its cancellation;
+//! [`plan`] is what a build would do; [`image`] does it, stage by stage; [`sbom`] and [`manifest`]
+//! say what went in.
+
+pub mod assemble;
+pub mod event;
+pub mod files;
+pub mod image;
+pub mod manifest;
+pub mod run;
+pub mod sbom;
+
+pub use event::{Event, Outcome, Stage};
+pub use run::{Cancel, Run, Task};

@@ -1,6 +1,109 @@
-//! The command line.
+//! The command line. Every command is a file here; this one only wires.
+
+mod boot;
+mod build;
+mod cache;
+mod certs;
+mod components;
+mod configure;
+pub mod context;
+mod profiles;
+pub mod render;
+
+use crate::problem::{Exit, Problem, Result};
+use clap::{Args, Parser, Subcommand};
+use context::Context;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Turn a site's settings into a bootable HookOS image: a kernel and an initramfs.
+///
+/// The first command to try is `hookos build lab`, the second `hookos boot lab`.
+#[derive(Debug, Parser)]
+#[command(name = "hookos", version, max_term_width = 100, after_help = EXITS)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "\
+Exit codes: 0 ok; 1 a stage failed; 2 wrong usage or missing input; 7 the kernel image is neither
+local nor in the release service; 130 or 143 cancelled.
+
+Environment: HOOKOS_CACHE is the store's folder (default ~/.cache/hookos); HOOKOS_ROOT is the
+project; every field has a variable of its own (hookos configure --help).";
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The project's folder (default: found upwards from the working folder).
+    #[arg(long, global = true, env = "HOOKOS_ROOT", value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    /// Print JSON for programs: events as lines, results as one document.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print plain lines even on a terminal.
+    #[arg(long, global = true)]
+    plain: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long, global = true)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(Box<build::BuildArgs>),
+    Boot(boot::BootArgs),
+    Components(Box<components::ComponentsArgs>),
+    Cache(cache::CacheArgs),
+    Certs(certs::CertsArgs),
+    Configure(Box<configure::ConfigureArgs>),
+    Profiles(profiles::ProfilesArgs),
+}
 
 /// Runs the program; returns its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("hookos: {problem}");
+            ExitCode::from(problem.exit() as u8)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let cli = Cli::parse();
+    let Global { root, json, plain, dry_run } = cli.global;
+    let root = Context::find_root(root.as_deref())?;
+    let context = Context { root, json, plain, dry_run };
+    match cli.command {
+        Command::Build(args) => build::run(*args, &context),
+        Command::Boot(args) => boot::run(args, &context),
+        Command::Cache(args) => cache::run(args, &context),
+        Command::Certs(args) => certs::run(args, &context),
+        Command::Configure(args) => configure::run(*args, &context),
+        Command::Profiles(args) => profiles::run(args, &context),
+        Command::Components(args) => components::run(*args, &context),
+    }
+}
+
+/// A [`crate::build::Cancel`] that Ctrl-C and SIGTERM set; a second signal ends the program at once.
+fn cancel_on_signals() -> Result<crate::build::Cancel> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let cancel = crate::build::Cancel::default();
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|e| Problem::new("cannot listen for signals").because(e))?;
+    let set = cancel.clone();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
+            if set.is_cancelled() {
+                std::process::exit(exit as i32);
+            }
+            set.cancel(exit);
+        }
+    });
+    Ok(cancel)
 }

@@ -1,1 +1,20 @@
-//! Components: `component.toml`, recipes, and the images they become.
+//! Components: the parts of the OS, one folder each, each turned into one OCI image.
+//!
+//! [`definition`] reads `component.toml`; [`build`] makes the image, from the store when nothing that
+//! decides it has changed.
+
+mod accounts;
+pub mod binaries;
+mod build;
+mod ca_bundle;
+pub mod definition;
+mod elf;
+mod filter;
+mod merge;
+mod packages;
+mod recipe;
+mod values;
+mod workspace;
+
+pub use build::{Built, Context, CrateRecord, Input, PackageRecord, build, build_one, prepare};
+pub use definition::{Definition, Source, Stage, load, load_all};

@@ -1,1 +1,18 @@
-//! The kernel: where it comes from, which modules and firmware it brings.
+//! The kernel: where it comes from, which of its modules go into the image, and their indexes.
+//!
+//! | to learn | read |
+//! |---|---|
+//! | how Debian's package becomes an image | [`debian`], with [`recipe`] and [`package`] |
+//! | which modules are taken | [`list`] |
+//! | how modules are read and indexed | [`modules`] |
+//! | which firmware goes with them | [`firmware`] |
+//! | what it saved | [`report`] |
+
+pub mod bzimage;
+pub mod debian;
+pub mod firmware;
+pub mod list;
+pub mod modules;
+pub mod package;
+pub mod recipe;
+pub mod report;

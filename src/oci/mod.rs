@@ -30,3 +30,19 @@ pub struct Config {
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
+
+mod acquire;
+mod header;
+pub mod image;
+pub mod import;
+pub mod index;
+pub mod layer;
+pub mod layout;
+mod merge;
+
+pub use acquire::Platform;
+pub use image::{read_image, write_image};
+pub use import::import_layer;
+pub use index::{Error, Source};
+pub use layer::{Layer, image_tree, write_layer};
+pub use layout::{export_layout, import_layout};

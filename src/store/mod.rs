@@ -6,13 +6,20 @@
 
 mod digest;
 mod key;
+mod upkeep;
 
 pub use digest::{Digest, Hasher};
 pub use key::{Key, KeyMaker};
+pub use upkeep::{Checked, Contents, Pruned};
 
-use std::fs::{self, File};
+use crate::problem::Problem;
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -21,14 +28,54 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("the store has no blob {0}")]
     Missing(Digest),
-    #[error("blob {digest} is damaged: its content has digest {found}")]
+    #[error("blob {digest} was damaged (its content has digest {found}) and is taken out of the store")]
     Damaged { digest: Digest, found: Digest },
+    #[error("the store in {} is in use by another build", .0.display())]
+    Busy(PathBuf),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let remedy = match &error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "the disk is full: make room (hookos cache prune), or set HOOKOS_CACHE to a larger disk"
+            }
+            Error::Io { .. } => "see that the folder can be written, or set HOOKOS_CACHE to another one",
+            Error::Missing(_) | Error::Damaged { .. } => "run the same command again: it is made anew",
+            Error::Busy(_) => "wait until the builds have ended",
+        };
+        Problem::new("the store failed").because(error).remedy(remedy)
+    }
 }
 
 /// An open store. Cloning is cheap; clones share one folder.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Blobs that this process has checked, with what the file looked like then.
+    checked: Mutex<HashMap<Digest, Look>>,
+    /// Held shared by every open store, exclusively by [`Store::prune`].
+    _in_use: File,
+}
+
+/// Enough of a file's metadata to notice that it is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Look {
+    fn of(file: &File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self { inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
+    }
 }
 
 /// A blob that is being written. Dropped without [`BlobWriter::commit`], it leaves nothing.
@@ -47,12 +94,39 @@ pub struct Lock {
 impl Store {
     /// Opens the store at `root`, making its folders.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
-        let store = Self { root: root.into() };
+        let root: PathBuf = root.into();
         for folder in ["blobs/sha256", "work", "locks", "tmp"] {
-            let path = store.root.join(folder);
+            let path = root.join(folder);
             fs::create_dir_all(&path).map_err(|source| Error::Io { path, source })?;
         }
+        let path = root.join("locks/in-use");
+        let io = |source| Error::Io { path: path.clone(), source };
+        let in_use = File::create(&path).map_err(io)?;
+        in_use.lock_shared().map_err(io)?;
+        let store = Self { root, shared: Arc::new(Shared { checked: Mutex::default(), _in_use: in_use }) };
+        store.sweep();
         Ok(store)
+    }
+
+    /// Removes what killed processes left in `tmp`. A writer holds a lock on its file for as long as it
+    /// lives; the age covers the moment between making the file and locking it, and folders.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(self.tmp()) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+            let age = age.unwrap_or_default();
+            // Best effort: what stays is swept next time.
+            if meta.is_dir() {
+                if age > Duration::from_secs(24 * 3600) {
+                    let _ = fs::remove_dir_all(&path);
+                }
+            } else if age > Duration::from_secs(60)
+                && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
+            {
+                let _ = fs::remove_file(&path);
+            }
+        }
     }
 
     /// `HOOKOS_CACHE`, else `hookos` in the user's cache folder.
@@ -84,8 +158,9 @@ impl Store {
 
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter, Error> {
-        let file = tempfile::NamedTempFile::new_in(self.tmp())
-            .map_err(|source| Error::Io { path: self.tmp(), source })?;
+        let io = |source| Error::Io { path: self.tmp(), source };
+        let file = tempfile::NamedTempFile::new_in(self.tmp()).map_err(io)?;
+        file.as_file().lock().map_err(io)?;
         Ok(BlobWriter { store: self.clone(), file, hasher: Hasher::new(), len: 0 })
     }
 
@@ -96,7 +171,8 @@ impl Store {
         Ok(writer.commit()?.0)
     }
 
-    /// Opens a blob after checking its content against its digest.
+    /// Opens a blob after checking its content against its digest, once in a process for the same file.
+    /// A damaged blob is taken out of the store, so that the work that made it is done again.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, Error> {
         let path = self.path(digest);
         let mut file = match File::open(&path) {
@@ -105,13 +181,28 @@ impl Store {
             Err(source) => return Err(Error::Io { path, source }),
         };
         let io = |source| Error::Io { path: path.clone(), source };
+        let seen = Look::of(&file).map_err(io)?;
+        let known = self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied();
+        if known == Some(seen) {
+            return Ok(file);
+        }
+        // For `prune`: when it was last used, to the day. Another owner's blob keeps its time.
+        if file.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| {
+            SystemTime::now().duration_since(at).is_ok_and(|age| age > Duration::from_secs(24 * 3600))
+        }) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+        let look = Look::of(&file).map_err(io)?;
         let mut hasher = Hasher::new();
         io::copy(&mut file, &mut hasher).map_err(io)?;
         let found = hasher.finish();
         if found != *digest {
+            let aside = self.tmp().join(format!("damaged-{}", digest.hex()));
+            fs::rename(&path, aside).map_err(io)?;
             return Err(Error::Damaged { digest: *digest, found });
         }
         io::Seek::rewind(&mut file).map_err(io)?;
+        self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, look);
         Ok(file)
     }
 
@@ -139,7 +230,7 @@ impl Store {
         writeln!(file, "{digest}").map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
         file.persist(&path).map_err(|e| io(e.error))?;
-        Ok(())
+        sync_folder(&path).map_err(io)
     }
 
     /// Waits for the lock `name` (letters, digits, `-`), so that one process does one piece of work.
@@ -176,8 +267,18 @@ impl BlobWriter {
         let digest = self.hasher.finish();
         let path = self.store.path(&digest);
         let io = |source| Error::Io { path: path.clone(), source };
+        if self.store.has(&digest) {
+            return Ok((digest, self.len));
+        }
+        self.file.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(io)?;
         self.file.as_file().sync_all().map_err(io)?;
         self.file.persist(&path).map_err(|e| io(e.error))?;
+        sync_folder(&path).map_err(io)?;
         Ok((digest, self.len))
     }
+}
+
+/// Makes a rename durable.
+fn sync_folder(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

@@ -1,0 +1,115 @@
+//! Keeps one session running on each console.
+
+use crate::NAME;
+use crate::console::{Console, consoles};
+use crate::mode::Mode;
+use crate::session::NO_TERMINAL;
+use hookos_guest::cmdline::Cmdline;
+use hookos_guest::notice;
+use hookos_guest::settings::Settings;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Waits before a session starts again: first, longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// A session this long was a good one.
+const GOOD: Duration = Duration::from_secs(5);
+
+struct Seat {
+    console: Console,
+    session: Option<(Child, Instant)>,
+    next: Instant,
+    pause: Duration,
+    missed: bool,
+}
+
+/// Runs until it is killed; init ends services by signal, and this program shares the machine's pid
+/// namespace, so the signal's default action does.
+pub fn supervise() -> ExitCode {
+    let active = fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
+    let (consoles, refused) = consoles(&Cmdline::of_this_machine(), &active);
+    for text in refused {
+        notice::say(NAME, &format!("console={text} is not a terminal to log in on, passed over"));
+    }
+    let mode = match Mode::of(&Settings::of_this_machine()) {
+        Mode::Off(reason) => {
+            if let Some(reason) = reason {
+                notice::warn(NAME, &reason);
+            }
+            notice::say(NAME, "consoles are closed");
+            loop {
+                std::thread::park();
+            }
+        }
+        Mode::Insecure => "insecure",
+        Mode::Login(hash) => {
+            if let Err(e) = write_shadow(&hash) {
+                notice::warn(NAME, &format!("root's password cannot be set, nobody can log in: {e}"));
+                return ExitCode::FAILURE;
+            }
+            "login"
+        }
+    };
+    notice::say(
+        NAME,
+        &format!("{mode} on {}", consoles.iter().map(Console::text).collect::<Vec<_>>().join(" ")),
+    );
+    let now = Instant::now();
+    let seat = |console| Seat { console, session: None, next: now, pause: PAUSES.0, missed: false };
+    let mut seats: Vec<Seat> = consoles.into_iter().map(seat).collect();
+    loop {
+        for seat in &mut seats {
+            seat.look(mode);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+impl Seat {
+    fn look(&mut self, mode: &str) {
+        if let Some((child, since)) = &mut self.session {
+            let ended = match child.try_wait() {
+                Ok(None) => return,
+                Ok(Some(status)) => Some(status),
+                Err(_) => None,
+            };
+            let short = since.elapsed() < GOOD;
+            let no_terminal = ended.and_then(|s| s.code()) == Some(i32::from(NO_TERMINAL));
+            self.pause = if short || no_terminal { (self.pause * 2).min(PAUSES.1) } else { PAUSES.0 };
+            self.next = Instant::now() + self.pause;
+            self.session = None;
+        }
+        if Instant::now() < self.next {
+            return;
+        }
+        // A USB serial line may come later, or never.
+        if !fs::exists(format!("/dev/{}", self.console.device)).unwrap_or(false) {
+            if !self.missed {
+                self.missed = true;
+                notice::say(NAME, &format!("/dev/{} is not there (yet)", self.console.device));
+            }
+            self.next = Instant::now() + PAUSES.0 * 5;
+            return;
+        }
+        let mut session = Command::new("/proc/self/exe");
+        session.args(["session", mode, &self.console.text()]).stdin(Stdio::null()).current_dir("/");
+        match session.spawn() {
+            Ok(child) => self.session = Some((child, Instant::now())),
+            Err(e) => {
+                notice::say(NAME, &format!("{}: no session: {e}", self.console.device));
+                self.next = Instant::now() + PAUSES.1;
+            }
+        }
+    }
+}
+
+fn write_shadow(hash: &str) -> std::io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open("/etc/shadow")?;
+    // Days since 1970 are left empty: a wrong clock must not make the password look expired.
+    file.write_all(format!("root:{hash}:::::::\n").as_bytes())
+}

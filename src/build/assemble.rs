@@ -1,0 +1,311 @@
+//! From images to segments: the plan's pieces, each made once.
+
+use super::event::Stage;
+use super::manifest::SegmentRecord;
+use super::run::{Run, Task};
+use crate::initramfs::segment::{self, Options, Segment};
+use crate::initramfs::{Content, Kind, Tree};
+use crate::linuxkit::{self, Piece, Plan, Trees};
+use crate::oci::{self, Image};
+use crate::problem::{Problem, Result};
+use crate::progress::{Progress, Unit};
+use crate::store::{Key, KeyMaker, Store};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the assembly works on.
+pub struct Assembly<'a> {
+    pub store: &'a Store,
+    pub plan: &'a Plan,
+    /// Every image that the plan names, by the plan's name for it; and the kernel's.
+    pub images: &'a BTreeMap<String, Image>,
+    pub options: Options,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// One segment of the base image, in the order of unpacking.
+#[derive(Debug, Clone)]
+pub struct Done {
+    pub name: String,
+    pub segment: Segment,
+}
+
+impl Done {
+    pub fn record(&self) -> SegmentRecord {
+        SegmentRecord {
+            name: self.name.clone(),
+            digest: self.segment.blob,
+            compressed: self.segment.compressed,
+            unpacked: self.segment.written.content,
+            files: self.segment.written.files,
+        }
+    }
+}
+
+/// A piece with its key: the kernel's modules, or a piece of the plan.
+enum Work<'a> {
+    Modules(&'a str),
+    Piece(&'a Piece),
+}
+
+impl Assembly<'_> {
+    /// Makes every segment of the base image.
+    pub fn segments(&self, task: &Task<'_>) -> Result<Vec<Done>> {
+        let work = self.keyed()?;
+        let trees = Memory::new(self, &work);
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<Option<Result<Done>>>> = Mutex::new(work.iter().map(|_| None).collect());
+        let failed = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, work.len().max(1)) {
+                scope.spawn(|| {
+                    while failed.load(Ordering::Relaxed) == 0 {
+                        let i = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((name, key, _)) = work.get(i) else { break };
+                        let result = task.item(name, |item| self.one(name, key, i, &trees, item));
+                        if result.is_err() {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if let Some(slot) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(i)
+                        {
+                            *slot = Some(result);
+                        }
+                        task.at(i as u64 + 1, work.len() as u64, Unit::Items);
+                    }
+                });
+            }
+        });
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (good, bad): (Vec<_>, Vec<_>) = results.into_iter().flatten().partition(Result::is_ok);
+        if let Some(problem) = bad.into_iter().find_map(Result::err) {
+            return Err(problem);
+        }
+        self.check_clashes(&work, &trees)?;
+        Ok(good.into_iter().flatten().collect())
+    }
+
+    fn one(&self, name: &str, key: &Key, i: usize, trees: &Memory<'_, '_>, item: &Task<'_>) -> Result<Done> {
+        let made =
+            segment::make(self.store, key, &self.options, || trees.piece(i).map(|t| (*t).clone()), item);
+        let (segment, cached) = made.map_err(|e| match e {
+            segment::Error::Tree(problem) => problem,
+            segment::Error::Cancelled => item.run().cancel().problem(),
+            other => Problem::new(format!("cannot make segment {name}")).because(other),
+        })?;
+        if cached {
+            item.cached();
+        }
+        Ok(Done { name: name.to_owned(), segment })
+    }
+
+    /// Every piece of work with its name and key, in the order of unpacking: init images first, then the
+    /// kernel's modules on top of them, then the rest.
+    fn keyed(&self) -> Result<Vec<(String, Key, Work<'_>)>> {
+        let mut out: Vec<(String, Key, Work<'_>)> = Vec::new();
+        let mut modules = self.plan.kernel.as_ref().filter(|kernel| kernel.tar.is_some());
+        for piece in &self.plan.pieces {
+            if !piece.name.starts_with("init/")
+                && let Some(kernel) = modules.take()
+            {
+                out.push(self.modules(&kernel.image)?);
+            }
+            let mut key = KeyMaker::new("piece").add("name", &piece.name);
+            for image in &piece.images {
+                key = key.add("image", self.image(image)?.manifest.bytes());
+            }
+            for (label, value) in &piece.key_inputs {
+                key = key.add(label, value);
+            }
+            if piece.depends_on_earlier {
+                for (_, earlier, _) in &out {
+                    key = key.add("earlier", earlier.hex());
+                }
+            }
+            out.push((piece.name.clone(), key.finish(), Work::Piece(piece)));
+        }
+        if let Some(kernel) = modules {
+            out.push(self.modules(&kernel.image)?);
+        }
+        Ok(out)
+    }
+
+    fn modules<'a>(&self, image: &'a str) -> Result<(String, Key, Work<'a>)> {
+        let key = KeyMaker::new("modules 1")
+            .add("image", self.image(image)?.manifest.bytes())
+            .add("time", linuxkit::LINUXKIT_TIME.to_le_bytes());
+        Ok(("modules".to_owned(), key.finish(), Work::Modules(image)))
+    }
+
+    fn image(&self, name: &str) -> Result<&Image> {
+        self.images.get(name).ok_or_else(|| Problem::new(format!("image {name} was planned and not made")))
+    }
+
+    /// The kernel's file out of its image.
+    pub fn kernel_binary(&self) -> Result<Vec<u8>> {
+        let Some(kernel) = &self.plan.kernel else {
+            return Err(Problem::usage("the image definition names no kernel")
+                .remedy("add `kernel:` with an `image:` to it"));
+        };
+        let parts = kernel.parts(&tree_of(self.store, self.image(&kernel.image)?)?)?;
+        bytes_of(self.store, &parts.binary)
+    }
+
+    /// CPU microcode, which goes in front of everything as it is.
+    pub fn microcode(&self) -> Result<Option<Vec<u8>>> {
+        let Some(kernel) = self.plan.kernel.as_ref().filter(|kernel| kernel.ucode.is_some()) else {
+            return Ok(None);
+        };
+        let parts = kernel.parts(&tree_of(self.store, self.image(&kernel.image)?)?)?;
+        parts.ucode.map(|content| bytes_of(self.store, &content)).transpose()
+    }
+
+    /// What the kernel would silently lose is found here; once for the same set of pieces.
+    fn check_clashes(&self, work: &[(String, Key, Work<'_>)], trees: &Memory<'_, '_>) -> Result<()> {
+        let mut key = KeyMaker::new("no clashes 1");
+        for (_, piece, _) in work {
+            key = key.add("piece", piece.hex());
+        }
+        let key = key.finish();
+        if self.store.work(&key).is_some() {
+            return Ok(());
+        }
+        let mut all = Vec::new();
+        for (i, (name, ..)) in work.iter().enumerate() {
+            all.push((name.as_str(), trees.piece(i)?));
+        }
+        let found = linuxkit::clashes(all.iter().map(|(name, tree)| (*name, tree.as_ref())));
+        if !found.is_empty() {
+            let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+            return Err(Problem::new("pieces of the image are in each other's way").remedy(text.join("\n")));
+        }
+        let nothing =
+            self.store.put(b"").map_err(|e| Problem::new("cannot write to the store").because(e))?;
+        self.store.set_work(&key, &nothing).map_err(|e| Problem::new("cannot write to the store").because(e))
+    }
+}
+
+/// The trees of images and pieces, read when they are first asked for.
+struct Memory<'a, 'w> {
+    assembly: &'a Assembly<'a>,
+    work: &'w [(String, Key, Work<'w>)],
+    images: Mutex<HashMap<String, Arc<Tree>>>,
+    pieces: Mutex<HashMap<usize, Arc<Tree>>>,
+}
+
+impl<'a, 'w> Memory<'a, 'w> {
+    fn new(assembly: &'a Assembly<'a>, work: &'w [(String, Key, Work<'w>)]) -> Self {
+        Self { assembly, work, images: Mutex::default(), pieces: Mutex::default() }
+    }
+
+    fn piece(&self, i: usize) -> Result<Arc<Tree>> {
+        if let Some(tree) = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).get(&i) {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = match &self.work.get(i).map(|(.., work)| work) {
+            Some(Work::Modules(image)) => self.modules(image)?,
+            Some(Work::Piece(piece)) => {
+                let earlier = if piece.depends_on_earlier {
+                    let mut all = Tree::new();
+                    for earlier in 0..i {
+                        all.overlay(&crate::initramfs::TreePath::root(), &*self.piece(earlier)?);
+                    }
+                    Some(all)
+                } else {
+                    None
+                };
+                piece.tree(&View { memory: self, earlier })?
+            }
+            None => Tree::new(),
+        };
+        let tree = Arc::new(tree);
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).insert(i, Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    /// The kernel tar, read where it lies: a range of the kernel image's layer.
+    fn modules(&self, image: &str) -> Result<Tree> {
+        let store = self.assembly.store;
+        let Some(kernel) = &self.assembly.plan.kernel else { return Ok(Tree::new()) };
+        let parts = kernel.parts(&*self.image_tree(image)?)?;
+        let Some(Content::Blob { digest, offset, len }) = parts.tar else { return Ok(Tree::new()) };
+        let failed = |e: &dyn std::error::Error| {
+            Problem::new(format!("the kernel tar of {image} cannot be read: {e}"))
+        };
+        let mut file = store.open_blob(&digest).map_err(|e| failed(&e))?;
+        file.seek(SeekFrom::Start(offset)).map_err(|e| failed(&e))?;
+        let reader = std::io::BufReader::with_capacity(256 * 1024, file.take(len));
+        let source = oci::Source { blob: digest, offset, len };
+        let entries = oci::index::index(reader, source).map_err(|e| failed(&e))?;
+        let mut tree = Tree::new();
+        oci::layer::apply(&mut tree, &entries, &digest).map_err(|e| failed(&e))?;
+        linuxkit::modules_tree(&tree, linuxkit::LINUXKIT_TIME)
+    }
+
+    fn image_tree(&self, name: &str) -> Result<Arc<Tree>> {
+        if let Some(tree) = self.images.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(tree_of(self.assembly.store, self.assembly.image(name)?)?);
+        self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&tree));
+        Ok(tree)
+    }
+}
+
+/// What one piece may ask for.
+struct View<'m, 'a, 'w> {
+    memory: &'m Memory<'a, 'w>,
+    earlier: Option<Tree>,
+}
+
+impl Trees for View<'_, '_, '_> {
+    fn image(&self, image: &str) -> Result<Tree> {
+        Ok((*self.memory.image_tree(image)?).clone())
+    }
+
+    fn bytes(&self, content: &Content) -> Result<Vec<u8>> {
+        bytes_of(self.memory.assembly.store, content)
+    }
+
+    fn earlier(&self) -> Result<&Tree> {
+        self.earlier
+            .as_ref()
+            .ok_or_else(|| Problem::new("a piece asks for others that it does not depend on"))
+    }
+}
+
+/// An image's layers merged.
+pub fn tree_of(store: &Store, image: &Image) -> Result<Tree> {
+    oci::image_tree(store, image)
+        .map_err(|e| Problem::new(format!("image {} cannot be read", image.manifest)).because(e))
+}
+
+/// A file's bytes.
+pub fn bytes_of(store: &Store, content: &Content) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    crate::initramfs::cpio::Contents::new(store)
+        .copy(&crate::initramfs::TreePath::root(), content, &mut out)
+        .map_err(|e| Problem::new("a file in the store cannot be read").because(e))?;
+    Ok(out)
+}
+
+/// The file at a path of a tree, if it is one.
+pub fn file_at<'t>(tree: &'t Tree, path: &str) -> Option<&'t Content> {
+    let path = crate::initramfs::TreePath::new(path).ok()?;
+    match &tree.get(&path)?.kind {
+        Kind::File(content) => Some(content),
+        _ => None,
+    }
+}
+
+/// Runs the assembly as the stage `binaries`.
+pub fn run(run: &Run, assembly: &Assembly<'_>) -> Result<Vec<Done>> {
+    run.stage(Stage::Binaries, |task| {
+        for warning in &assembly.plan.warnings {
+            task.log(&format!("warning: {warning}"));
+        }
+        assembly.segments(task)
+    })
+}

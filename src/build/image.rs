@@ -1,0 +1,409 @@
+//! The whole build: a resolved site becomes an image in `out/<profile>`.
+
+use super::assemble::{self, Assembly, Done};
+use super::event::Stage;
+use super::files::{Artifact, Output};
+use super::manifest::{Input, Manifest, SegmentRecord};
+use super::run::{Run, Task};
+use super::sbom::{self, Origin, Part};
+use crate::component::{self, Built};
+use crate::debian::apt::{Apt, Settings};
+use crate::debian::lock::Mode;
+use crate::initramfs::Tree;
+use crate::initramfs::cpio::{self, Inodes};
+use crate::initramfs::join;
+use crate::initramfs::segment::Options;
+use crate::kernel;
+use crate::linuxkit::{self, Definition, LINUXKIT_TIME, Plan, Planning};
+use crate::oci::{self, Image};
+use crate::problem::{Problem, Result};
+use crate::progress::Progress;
+use crate::site::ResolvedSite;
+use crate::site::certificates::{self, SiteCertificates};
+use crate::site::segment::{self as site_segment, BuildRecord};
+use crate::store::{Digest, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The name that `kernel.image` of an image definition has when the profile says which kernel.
+pub const KERNEL: &str = "kernel";
+
+/// What to build, and with what.
+pub struct Request<'a> {
+    /// The project's folder.
+    pub root: &'a Path,
+    /// Where the image goes.
+    pub out: &'a Path,
+    pub store: &'a Store,
+    pub site: &'a ResolvedSite,
+    pub locks: Mode,
+    /// How many things are done at the same time.
+    pub jobs: usize,
+}
+
+/// An image or a component that is ready, with what went into it.
+struct Ready {
+    image: Image,
+    built: Option<Built>,
+}
+
+impl Request<'_> {
+    /// Builds the image; gives what it left in the output folder.
+    pub fn build(&self, run: &Run) -> Result<Vec<Artifact>> {
+        let definition = run.stage(Stage::Configure, |_| self.definition())?;
+        let certificates = run.stage(Stage::Certs, |task| {
+            let certificates = certificates::of_site(self.site, self.root, certificates::now())?;
+            for warning in &certificates.warnings {
+                task.log(&format!("warning: {warning}"));
+            }
+            Ok(certificates)
+        })?;
+        let components = self.components()?;
+        let ready = run.stage(Stage::Components, |task| self.images(&definition, &components, task))?;
+        let kernel = run.stage(Stage::Kernel, |task| task.item("debian", |item| self.kernel(item)))?;
+
+        let mut images: BTreeMap<String, Image> =
+            ready.iter().map(|(name, ready)| (name.clone(), ready.image.clone())).collect();
+        images.insert(KERNEL.to_owned(), kernel.image.clone());
+        let plan = self.plan(&definition, &components, &images)?;
+        let assembly = Assembly {
+            store: self.store,
+            plan: &plan,
+            images: &images,
+            options: self.options(),
+            jobs: self.jobs,
+        };
+        let segments = assemble::run(run, &assembly)?;
+        run.stage(Stage::Package, |task| {
+            self.package(task, &assembly, &segments, &ready, &kernel, &certificates)
+        })
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            compression: self.site.compression(),
+            inodes: Inodes::Shared,
+            latest: epoch().unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The image definition without what this site leaves out.
+    fn definition(&self) -> Result<Definition> {
+        let path = self.site.definition(self.root);
+        let mut definition = Definition::read(&[path])?;
+        let off = self.site.components_off();
+        for name in off {
+            if !definition.containers().any(|container| container.name == *name) {
+                let names: Vec<_> = definition.containers().map(|c| c.name.clone()).collect();
+                return Err(Problem::usage(format!(
+                    "this site leaves out {name}, which the image does not have"
+                ))
+                .remedy(format!("its containers are {}", names.join(", "))));
+            }
+        }
+        for list in [&mut definition.onboot, &mut definition.onshutdown, &mut definition.services] {
+            list.retain(|container| !off.contains(&container.name));
+        }
+        Ok(definition)
+    }
+
+    fn components(&self) -> Result<BTreeMap<String, component::Definition>> {
+        let all = component::load_all(&self.root.join("components"))?;
+        Ok(all.into_iter().map(|definition| (definition.name.clone(), definition)).collect())
+    }
+
+    /// Every image that the definition names, but the kernel's.
+    fn images(
+        &self,
+        definition: &Definition,
+        components: &BTreeMap<String, component::Definition>,
+        task: &Task<'_>,
+    ) -> Result<BTreeMap<String, Ready>> {
+        let names: BTreeSet<String> = definition
+            .components_named()
+            .into_iter()
+            .filter(|name| *name != KERNEL)
+            .map(|name| if components.contains_key(name) { name.to_owned() } else { linuxkit::expand(name) })
+            .collect();
+        self.make(names.into_iter().collect(), components, task)
+    }
+
+    /// Makes components that are not needed for an image now.
+    pub fn make_components(
+        &self,
+        components: &BTreeMap<String, component::Definition>,
+        task: &Task<'_>,
+    ) -> Result<()> {
+        self.make(components.keys().cloned().collect(), components, task).map(drop)
+    }
+
+    /// Makes or fetches images side by side.
+    fn make(
+        &self,
+        names: Vec<String>,
+        components: &BTreeMap<String, component::Definition>,
+        task: &Task<'_>,
+    ) -> Result<BTreeMap<String, Ready>> {
+        let context = self.context();
+        let wanted: Vec<&component::Definition> = names.iter().filter_map(|n| components.get(n)).collect();
+        task.item("programs", |item| component::prepare(&context, &wanted, item))?;
+        let next = AtomicUsize::new(0);
+        let done: Mutex<BTreeMap<String, Ready>> = Mutex::default();
+        let bad: Mutex<Option<Problem>> = Mutex::default();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, names.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let made = task.item(name, |item| match components.get(name) {
+                            Some(definition) => {
+                                let built = component::build_one(&context, definition, item)?;
+                                if built.cached {
+                                    item.cached();
+                                }
+                                Ok(Ready { image: built.image.clone(), built: Some(built) })
+                            }
+                            None => self.pull(name),
+                        });
+                        match made {
+                            Ok(ready) => {
+                                done.lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .insert(name.clone(), ready);
+                            }
+                            Err(problem) => {
+                                bad.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
+                                next.store(usize::MAX / 2, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        match bad.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(problem) => Err(problem),
+            None => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn pull(&self, name: &str) -> Result<Ready> {
+        Err(Problem::new(format!("{name} is neither a folder in components/ nor in the store"))
+            .remedy("make a component of it: docs/components.md"))
+    }
+
+    fn archive(&self) -> Settings {
+        Settings { mirror: self.site.debian_mirror(), security_mirror: self.site.debian_security_mirror() }
+    }
+
+    fn context(&self) -> component::Context {
+        component::Context::new(self.store, self.root, &self.archive(), self.locks).with_epoch(epoch())
+    }
+
+    fn kernel(&self, item: &Task<'_>) -> Result<kernel::debian::Built> {
+        let apt = Apt::new(self.store, &self.archive());
+        let folder = self.root.join("kernel");
+        let built = kernel::debian::build(
+            kernel::debian::Context { store: self.store, apt: &apt },
+            &kernel::debian::Settings { folder: &folder, lock: self.locks, epoch: epoch() },
+            item,
+        )?;
+        for warning in &built.warnings {
+            item.log(&format!("warning: {warning}"));
+        }
+        if built.cached {
+            item.cached();
+        }
+        Ok(built)
+    }
+
+    fn plan(
+        &self,
+        definition: &Definition,
+        components: &BTreeMap<String, component::Definition>,
+        images: &BTreeMap<String, Image>,
+    ) -> Result<Plan> {
+        let config = |name: &str| -> Result<oci::Config> {
+            images
+                .get(name)
+                .map(|image| image.config.clone())
+                .ok_or_else(|| Problem::new(format!("image {name} was not made")))
+        };
+        let is_component = |name: &str| name == KERNEL || components.contains_key(name);
+        linuxkit::plan(
+            definition,
+            &Planning { config: &config, is_component: &is_component, mtime: LINUXKIT_TIME },
+        )
+    }
+
+    fn package(
+        &self,
+        task: &Task<'_>,
+        assembly: &Assembly<'_>,
+        segments: &[Done],
+        ready: &BTreeMap<String, Ready>,
+        kernel: &kernel::debian::Built,
+        certificates: &SiteCertificates,
+    ) -> Result<Vec<Artifact>> {
+        let output = Output::open(self.out)?;
+        let options = self.options();
+        let record = BuildRecord {
+            kernel: kernel.version.clone(),
+            images: ready.iter().map(|(name, ready)| (name.clone(), ready.image.manifest)).collect(),
+            source_date_epoch: epoch(),
+        };
+        let tree = site_segment::site_tree(self.site, certificates, &record, LINUXKIT_TIME)?;
+        let (site, written) = self.site_member(&tree, &options)?;
+
+        let mut parts = Vec::new();
+        if let Some(microcode) = assembly.microcode()? {
+            parts.push(join::Part::Bytes(microcode));
+        }
+        parts.extend(segments.iter().map(|done| join::Part::Blob(done.segment.blob)));
+        parts.push(join::Part::Bytes(site.clone()));
+
+        let mut artifacts = Vec::new();
+        let name = format!("site.cpio.{}", options.compression.extension());
+        artifacts.push(output.write(&name, &site)?);
+        artifacts.push(output.write("vmlinuz-x86_64", &assembly.kernel_binary()?)?);
+        let joined = |name: &str, result: std::result::Result<(u64, Digest), join::Error>| {
+            let (bytes, sha256) = result.map_err(|e| {
+                Problem::new(format!("cannot write {}", output.path(name).display())).because(e)
+            })?;
+            Ok::<_, Problem>(Artifact { name: name.to_owned(), bytes, sha256 })
+        };
+        let initramfs = output.path("initramfs-x86_64");
+        artifacts.push(joined("initramfs-x86_64", join::join(self.store, &parts, &initramfs))?);
+        task.run().cancel().check()?;
+        let vmlinuz = output.path("vmlinuz-x86_64");
+        let members: [(&str, &Path); 2] =
+            [("vmlinuz-x86_64", vmlinuz.as_path()), ("initramfs-x86_64", initramfs.as_path())];
+        let latest = u64::try_from(options.latest.min(LINUXKIT_TIME)).unwrap_or(0);
+        let archive = output.path("hook_x86_64.tar.gz");
+        artifacts.push(joined("hook_x86_64.tar.gz", join::tar_gz(&members, latest, &archive))?);
+
+        artifacts
+            .push(output.write("sbom.cdx.json", &sbom::write(&self.site.name, parts_of(ready, kernel))?)?);
+        let mut manifest = Manifest::new(&self.site.name, &kernel.version, latest as i64);
+        manifest.inputs = self.inputs(ready, kernel, certificates);
+        manifest.segments = segments.iter().map(Done::record).collect();
+        manifest.segments.push(SegmentRecord {
+            name: "site".to_owned(),
+            digest: Digest::of(&site),
+            compressed: site.len() as u64,
+            unpacked: written.content,
+            files: written.files,
+        });
+        manifest.artifacts = artifacts.clone();
+        let unpacked: u64 = manifest.segments.iter().map(|segment| segment.unpacked).sum();
+        task.log(&format!("{} MiB of files once unpacked in the machine's memory", unpacked >> 20));
+        artifacts.push(output.write("manifest.json", &manifest.text()?)?);
+        for artifact in &artifacts {
+            output.announce(task.run(), artifact);
+        }
+        Ok(artifacts)
+    }
+
+    /// The last member: small, made each time, and never sharing inodes with what came before.
+    fn site_member(&self, tree: &Tree, options: &Options) -> Result<(Vec<u8>, cpio::Written)> {
+        let failed = |e: &dyn std::error::Error| Problem::new(format!("cannot write the site segment: {e}"));
+        let mut out = options.compression.writer(Vec::new()).map_err(|e| failed(&e))?;
+        let written =
+            cpio::write(self.store, tree, Inodes::Own, options.latest, &mut out).map_err(|e| failed(&e))?;
+        out.flush().map_err(|e| failed(&e))?;
+        Ok((out.finish().map_err(|e| failed(&e))?, written))
+    }
+
+    fn inputs(
+        &self,
+        ready: &BTreeMap<String, Ready>,
+        kernel: &kernel::debian::Built,
+        certificates: &SiteCertificates,
+    ) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut add = |kind: &str, name: String, digest: Digest| {
+            inputs.push(Input { kind: kind.to_owned(), name, digest });
+        };
+        for (name, ready) in ready {
+            add("image", name.clone(), ready.image.manifest);
+            for built in ready.built.iter() {
+                for package in &built.packages {
+                    add(
+                        "package",
+                        format!("{}_{}_{}", package.name, package.version, package.architecture),
+                        package.sha256,
+                    );
+                }
+                for input in &built.inputs {
+                    if input.kind != "package" {
+                        add(&input.kind, format!("{name}: {}", input.name), input.digest);
+                    }
+                }
+            }
+        }
+        add("image", KERNEL.to_owned(), kernel.image.manifest);
+        for record in &kernel.packages {
+            let p = &record.package;
+            add("package", format!("{}_{}_{}", p.name, p.version, p.architecture), p.sha256);
+        }
+        for input in &kernel.inputs {
+            add("kernel", input.name.clone(), input.sha256);
+        }
+        add("certificate", "ca.pem".to_owned(), Digest::of(&certificates.ca.pem()));
+        add("certificate", "server_cert.pem".to_owned(), Digest::of(&certificates.server.pem()));
+        inputs
+    }
+}
+
+/// `SOURCE_DATE_EPOCH`: seconds since 1970 that no time in the image is later than.
+/// Source: <https://reproducible-builds.org/specs/source-date-epoch/>.
+pub fn epoch() -> Option<i64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
+}
+
+fn parts_of(ready: &BTreeMap<String, Ready>, kernel: &kernel::debian::Built) -> Vec<(Part, String)> {
+    let mut parts = Vec::new();
+    let package = |name: &str, version: &str, architecture: &str, sha256: &Digest| Part {
+        origin: Origin::Debian,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: Some(architecture.to_owned()),
+        sha256: Some(sha256.hex()),
+    };
+    for (name, ready) in ready {
+        match &ready.built {
+            Some(built) => {
+                for p in &built.packages {
+                    parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), name.clone()));
+                }
+                parts.extend(built.crates.iter().map(|c| {
+                    let part = Part {
+                        origin: Origin::Cargo,
+                        name: c.name.clone(),
+                        version: c.version.clone(),
+                        architecture: None,
+                        sha256: c.checksum.clone(),
+                    };
+                    (part, name.clone())
+                }));
+            }
+            None => parts.push((
+                Part {
+                    origin: Origin::Oci,
+                    name: name.clone(),
+                    version: ready.image.manifest.to_string(),
+                    architecture: None,
+                    sha256: Some(ready.image.manifest.hex()),
+                },
+                name.clone(),
+            )),
+        }
+    }
+    for record in &kernel.packages {
+        let p = &record.package;
+        parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), KERNEL.to_owned()));
+    }
+    parts
+}

@@ -1,0 +1,69 @@
+//! `manifest.json`: every input and output of an image by digest.
+
+use super::files::Artifact;
+use crate::problem::{Problem, Result};
+use crate::store::Digest;
+use serde::Serialize;
+
+/// The version of the manifest's shape.
+const SCHEMA: u32 = 1;
+
+/// One thing that decided the image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Input {
+    /// What it is: `package`, `component`, `image`, `program`, `file`, `certificate`, ...
+    pub kind: String,
+    pub name: String,
+    pub digest: Digest,
+}
+
+/// One segment of the initramfs, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SegmentRecord {
+    pub name: String,
+    pub digest: Digest,
+    /// Bytes in the initramfs.
+    pub compressed: u64,
+    /// Bytes of files, once unpacked.
+    pub unpacked: u64,
+    pub files: u64,
+}
+
+/// The whole record.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    pub schema: u32,
+    pub hookos: &'static str,
+    pub profile: String,
+    pub kernel: String,
+    /// Seconds since 1970 to which every time in the image is clamped.
+    pub epoch: i64,
+    pub inputs: Vec<Input>,
+    pub segments: Vec<SegmentRecord>,
+    pub artifacts: Vec<Artifact>,
+}
+
+impl Manifest {
+    pub fn new(profile: &str, kernel: &str, epoch: i64) -> Self {
+        Self {
+            schema: SCHEMA,
+            hookos: env!("CARGO_PKG_VERSION"),
+            profile: profile.to_owned(),
+            kernel: kernel.to_owned(),
+            epoch,
+            inputs: Vec::new(),
+            segments: Vec::new(),
+            artifacts: Vec::new(),
+        }
+    }
+
+    /// JSON text with sorted inputs.
+    pub fn text(mut self) -> Result<Vec<u8>> {
+        self.inputs.sort();
+        self.inputs.dedup();
+        let mut text = serde_json::to_vec_pretty(&self)
+            .map_err(|e| Problem::new("cannot write manifest.json").because(e))?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}

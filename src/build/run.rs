@@ -1,0 +1,210 @@
+//! One build: where its events go, where its logs are, how it is cancelled.
+
+use super::event::{Event, Outcome, Stage};
+use crate::problem::{Exit, Problem, Result};
+use crate::progress::{Progress, Unit};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Set once by a signal or a person; every piece of work asks it. Clones share one state.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicI32>);
+
+impl Cancel {
+    /// Asks the work to stop; `exit` says with which exit code the program will end.
+    pub fn cancel(&self, exit: Exit) {
+        let _ = self.0.compare_exchange(0, exit as i32, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// A [`Problem`] when cancelled, for use with `?` between pieces of work.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(self.problem()) } else { Ok(()) }
+    }
+
+    /// The problem that a cancelled build ends with.
+    pub fn problem(&self) -> Problem {
+        let exit = if self.0.load(Ordering::SeqCst) == Exit::Terminated as i32 {
+            Exit::Terminated
+        } else {
+            Exit::Interrupted
+        };
+        Problem::new("cancelled; what was finished stays in the store").exit_with(exit)
+    }
+}
+
+/// A running build. Shared by reference between threads.
+pub struct Run {
+    id: String,
+    logs: PathBuf,
+    events: SyncSender<Event>,
+    cancel: Cancel,
+    files: Mutex<HashMap<Stage, File>>,
+    started: Instant,
+}
+
+impl Run {
+    /// Starts a run whose logs go to `out/logs/<id>/`. The channel is bounded, so a face that does
+    /// not keep up slows the build instead of filling memory; it must read until the run is dropped.
+    pub fn start(profile: &str, out: &Path, events: SyncSender<Event>, cancel: Cancel) -> Result<Self> {
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let id = format!("{now}-{}", std::process::id());
+        let logs = out.join("logs").join(&id);
+        fs::create_dir_all(&logs)
+            .map_err(|e| Problem::new(format!("cannot make the log folder {}", logs.display())).because(e))?;
+        let run = Self {
+            id: id.clone(),
+            logs: logs.clone(),
+            events,
+            cancel,
+            files: Mutex::default(),
+            started: Instant::now(),
+        };
+        run.send(Event::RunStarted { run: id, profile: profile.to_owned(), logs });
+        Ok(run)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Sends an event; a face that has gone away is no reason to stop the build.
+    pub fn send(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Ends the run.
+    pub fn finish<T>(&self, result: &Result<T>) {
+        let outcome = self.outcome(result);
+        self.send(Event::RunFinished { outcome, seconds: self.started.elapsed().as_secs_f64() });
+    }
+
+    fn outcome<T>(&self, result: &Result<T>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Ok,
+            Err(_) if self.cancel.is_cancelled() => Outcome::Cancelled,
+            Err(_) => Outcome::Failed,
+        }
+    }
+
+    /// Does one stage and reports how it went.
+    pub fn stage<T>(&self, stage: Stage, work: impl FnOnce(&Task<'_>) -> Result<T>) -> Result<T> {
+        self.cancel.check()?;
+        let started = Instant::now();
+        self.send(Event::StageStarted { stage });
+        let task = Task::new(self, stage, None);
+        let result = self.settle(work(&task), &task);
+        let outcome = self.outcome(&result);
+        self.send(Event::StageFinished { stage, outcome, seconds: started.elapsed().as_secs_f64() });
+        result
+    }
+
+    /// A failure is written to the stage's log too; a failure after a cancel is the cancel.
+    fn settle<T>(&self, result: Result<T>, task: &Task<'_>) -> Result<T> {
+        result.map_err(|problem| {
+            self.write_log(task.stage, task.item.as_deref(), &format!("failed: {problem}"));
+            if self.cancel.is_cancelled() { self.cancel.problem() } else { problem }
+        })
+    }
+
+    /// Raw lines reach the log file before anything else sees them.
+    fn write_log(&self, stage: Stage, item: Option<&str>, line: &str) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let std::collections::hash_map::Entry::Vacant(slot) = files.entry(stage) {
+            match File::create(self.logs.join(format!("{stage}.log"))) {
+                Ok(file) => {
+                    slot.insert(file);
+                }
+                Err(_) => return,
+            }
+        }
+        if let Some(file) = files.get_mut(&stage) {
+            // A full disk must not hide the failure that filled it.
+            let _ = match item {
+                Some(item) => writeln!(file, "[{item}] {line}"),
+                None => writeln!(file, "{line}"),
+            };
+        }
+    }
+}
+
+/// A piece of work inside a run: a stage, or one item of it. This is what work reports to.
+pub struct Task<'a> {
+    run: &'a Run,
+    stage: Stage,
+    item: Option<String>,
+    /// Milliseconds of the run at the last progress event: at most ten a second are sent.
+    last: AtomicU64,
+}
+
+impl<'a> Task<'a> {
+    const EVERY: Duration = Duration::from_millis(100);
+
+    fn new(run: &'a Run, stage: Stage, item: Option<String>) -> Self {
+        Self { run, stage, item, last: AtomicU64::new(0) }
+    }
+
+    pub fn run(&self) -> &Run {
+        self.run
+    }
+
+    /// Does one item of this stage and reports how it went.
+    pub fn item<T>(&self, name: &str, work: impl FnOnce(&Task<'_>) -> Result<T>) -> Result<T> {
+        self.run.cancel.check()?;
+        let (stage, item) = (self.stage, name.to_owned());
+        let started = Instant::now();
+        self.run.send(Event::ItemStarted { stage, item: item.clone() });
+        let task = Task::new(self.run, stage, Some(item.clone()));
+        let result = self.run.settle(work(&task), &task);
+        let outcome = self.run.outcome(&result);
+        let seconds = started.elapsed().as_secs_f64();
+        self.run.send(Event::ItemFinished { stage, item, outcome, seconds });
+        result
+    }
+
+    /// Says that this item's result was in the store.
+    pub fn cached(&self) {
+        if let Some(item) = self.item.clone() {
+            self.run.send(Event::Cached { stage: self.stage, item });
+        }
+    }
+}
+
+impl Progress for Task<'_> {
+    fn at(&self, done: u64, total: u64, unit: Unit) {
+        let now = self.run.started.elapsed().as_millis() as u64;
+        let last = self.last.load(Ordering::Relaxed);
+        let due = last == 0 || now.saturating_sub(last) >= Self::EVERY.as_millis() as u64 || done == total;
+        if due && self.last.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let (stage, item) = (self.stage, self.item.clone());
+            self.run.send(Event::Progress { stage, item, done, total, unit });
+        }
+    }
+
+    fn log(&self, line: &str) {
+        self.run.write_log(self.stage, self.item.as_deref(), line);
+        let (stage, item) = (self.stage, self.item.clone());
+        self.run.send(Event::Log { stage, item, line: line.to_owned() });
+    }
+
+    fn cancelled(&self) -> bool {
+        self.run.cancel.is_cancelled()
+    }
+}

@@ -1,0 +1,136 @@
+//! The software bill of materials: CycloneDX 1.5 JSON, each Debian package and each Rust crate that
+//! went into the image. Sorted and without a time or a random number, so the same image has the
+//! same bytes of SBOM.
+
+use crate::problem::{Problem, Result};
+use cyclonedx_bom::external_models::normalized_string::NormalizedString;
+use cyclonedx_bom::models::component::Classification;
+use cyclonedx_bom::models::hash::{Hash, HashAlgorithm, HashValue, Hashes};
+use cyclonedx_bom::models::property::{Properties, Property};
+use cyclonedx_bom::prelude::{Bom, Component, Components, Metadata, SpecVersion};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a part comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    Debian,
+    Cargo,
+    /// An image from a registry.
+    Oci,
+}
+
+/// One thing that is in the image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    pub origin: Origin,
+    pub name: String,
+    pub version: String,
+    /// Debian architecture such as `amd64`; none for crates.
+    pub architecture: Option<String>,
+    /// Hex SHA-256 of the package file, where there is one.
+    pub sha256: Option<String>,
+}
+
+impl Part {
+    /// The package URL: <https://github.com/package-url/purl-spec>, types `deb`, `cargo`, `oci`.
+    fn purl(&self) -> String {
+        let escape = |text: &str| {
+            text.bytes().fold(String::new(), |mut out, b| {
+                match b {
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => out.push(b.into()),
+                    b => out.push_str(&format!("%{b:02X}")),
+                }
+                out
+            })
+        };
+        let (name, version) = (escape(&self.name), escape(&self.version));
+        match self.origin {
+            Origin::Debian => {
+                let arch = self.architecture.as_deref().unwrap_or("amd64");
+                format!("pkg:deb/debian/{name}@{version}?arch={arch}")
+            }
+            Origin::Cargo => format!("pkg:cargo/{name}@{version}"),
+            Origin::Oci => format!("pkg:oci/{name}@{version}"),
+        }
+    }
+}
+
+/// Writes the SBOM of an image. `parts` names, for each part, the component that brings it.
+pub fn write(profile: &str, parts: impl IntoIterator<Item = (Part, String)>) -> Result<Vec<u8>> {
+    let mut brought: BTreeMap<Part, BTreeSet<String>> = BTreeMap::new();
+    for (part, by) in parts {
+        brought.entry(part).or_default().insert(by);
+    }
+    let components = brought.iter().map(|(part, by)| component(part, by)).collect();
+    let metadata = Metadata {
+        component: Some(Component::new(
+            Classification::OperatingSystem,
+            &format!("hookos-{profile}"),
+            env!("CARGO_PKG_VERSION"),
+            Some("image".to_owned()),
+        )),
+        ..Metadata::default()
+    };
+    let bom = Bom {
+        serial_number: None,
+        metadata: Some(metadata),
+        components: Some(Components(components)),
+        ..Bom::default()
+    };
+    let mut out = Vec::new();
+    bom.output_as_json(&mut out, SpecVersion::V1_5)
+        .map_err(|e| Problem::new("cannot write the SBOM").because(e))?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+fn component(part: &Part, by: &BTreeSet<String>) -> Component {
+    let purl = part.purl();
+    // Two files may share name and version (an architecture, a rebuilt crate): the digest tells them apart.
+    let reference = match &part.sha256 {
+        Some(sha256) => format!("{purl}#{sha256}"),
+        None => purl.clone(),
+    };
+    let mut component = Component::new(Classification::Library, &part.name, &part.version, Some(reference));
+    component.purl = purl.parse().ok();
+    component.hashes = part
+        .sha256
+        .as_ref()
+        .map(|hex| Hashes(vec![Hash { alg: HashAlgorithm::SHA_256, content: HashValue(hex.clone()) }]));
+    let property =
+        |name: &String| Property { name: "hookos:component".to_owned(), value: NormalizedString::new(name) };
+    component.properties = Some(Properties(by.iter().map(property).collect()));
+    component
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cyclonedx_bom::prelude::Validate;
+
+    #[test]
+    fn a_bom_is_valid_sorted_and_the_same_each_time() {
+        let part = |origin, name: &str, version: &str| Part {
+            origin,
+            name: name.to_owned(),
+            version: version.to_owned(),
+            architecture: None,
+            sha256: Some("ab".repeat(32)),
+        };
+        let parts = [
+            (part(Origin::Cargo, "serde", "1.0.0"), "init".to_owned()),
+            (part(Origin::Debian, "libstdc++6", "1:2+b1"), "udev".to_owned()),
+            (part(Origin::Debian, "libstdc++6", "1:2+b1"), "init".to_owned()),
+        ];
+        let text = write("lab", parts.clone()).unwrap();
+        let mut reversed = parts.to_vec();
+        reversed.reverse();
+        assert_eq!(text, write("lab", reversed).unwrap());
+        let bom = Bom::parse_from_json(text.as_slice()).unwrap();
+        assert!(bom.validate_version(SpecVersion::V1_5).passed());
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(json["components"][0]["purl"], "pkg:deb/debian/libstdc%2B%2B6@1%3A2%2Bb1?arch=amd64");
+        assert_eq!(json["components"].as_array().unwrap().len(), 2);
+        assert!(json.get("serialNumber").is_none());
+    }
+}

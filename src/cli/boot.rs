@@ -1,0 +1,131 @@
+//! `hookos boot`: the built image in QEMU.
+
+use super::context::Context;
+use crate::boot::check::check;
+use crate::boot::machine::Console;
+use crate::boot::{Accel, Machine};
+use crate::problem::{Exit, Problem, Result};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// Boot a built image in QEMU, with its console in this terminal (Ctrl-A x ends it).
+#[derive(Debug, clap::Args)]
+pub struct BootArgs {
+    /// The profile whose image to boot.
+    #[arg(default_value = "lab", value_name = "PROFILE")]
+    profile: String,
+    /// Words to add to the kernel command line; may be given several times.
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    append: Vec<String>,
+    /// Memory of the machine in MiB.
+    #[arg(long, default_value_t = 2048, value_name = "MIB", value_parser = clap::value_parser!(u32).range(256..))]
+    memory: u32,
+    /// CPUs of the machine.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: u32,
+    /// SMBIOS system settings, such as serial=ABC12345,uuid=4c4c4544-0042-...
+    #[arg(long, value_name = "SETTINGS")]
+    smbios: Option<String>,
+    /// MAC address of the machine's NIC, which is also its worker_id.
+    #[arg(long, default_value = Machine::MAC)]
+    mac: String,
+    /// A raw disk image to attach as /dev/vda.
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// What runs the guest: auto tries KVM and falls back to TCG.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    accel: AccelChoice,
+    /// Wait until all is up, print the breakdown, power off; the exit code tells the result.
+    #[arg(long)]
+    check: bool,
+    /// With --check: how long the machine may take to come up, in seconds.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    patience: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum AccelChoice {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+pub fn run(args: BootArgs, context: &Context) -> Result<()> {
+    let machine = machine(&args, context)?;
+    if context.dry_run {
+        let words = std::iter::once(machine.qemu.clone().into_os_string()).chain(machine.arguments());
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let line = shlex::try_join(words.iter().map(String::as_str))
+            .map_err(|e| Problem::new("the command cannot be shown").because(e))?;
+        println!("{line}");
+        return Ok(());
+    }
+    if args.check { checked(machine, &args, context) } else { interactive(&machine) }
+}
+
+fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
+    let out = context.out(&args.profile);
+    let (kernel, initramfs) = (out.join("vmlinuz-x86_64"), out.join("initramfs-x86_64"));
+    for file in [&kernel, &initramfs] {
+        if !file.is_file() {
+            return Err(Problem::usage(format!("there is no {}", file.display()))
+                .remedy(format!("build the image first: hookos build {}", args.profile)));
+        }
+    }
+    let mut append = "console=ttyS0,115200".to_owned();
+    if !args.append.iter().any(|words| words.contains("worker_id=")) {
+        append.push_str(&format!(" worker_id={}", args.mac.to_lowercase()));
+    }
+    for words in &args.append {
+        append.push(' ');
+        append.push_str(words);
+    }
+    let qemu = Machine::find_qemu()?;
+    let accel = match args.accel {
+        AccelChoice::Kvm => Accel::Kvm,
+        AccelChoice::Tcg => Accel::Tcg,
+        AccelChoice::Auto if context.dry_run => Accel::Tcg,
+        AccelChoice::Auto => {
+            let (accel, why) = Accel::probe(&qemu, &kernel)?;
+            eprintln!("hookos: using {} ({why})", accel.name().to_uppercase());
+            accel
+        }
+    };
+    Ok(Machine {
+        qemu,
+        accel,
+        kernel,
+        initramfs,
+        append,
+        memory_mib: args.memory,
+        cpus: args.cpus,
+        smbios: args.smbios.clone(),
+        mac: args.mac.clone(),
+        console: Console::Terminal,
+        report: None,
+        qmp: None,
+        disk: args.disk.clone(),
+    })
+}
+
+fn interactive(machine: &Machine) -> Result<()> {
+    let status = Command::new(&machine.qemu)
+        .args(machine.arguments())
+        .status()
+        .map_err(|e| Problem::new(format!("cannot start {}", machine.qemu.display())).because(e))?;
+    if status.success() { Ok(()) } else { Err(Problem::new(format!("QEMU ended with {status}"))) }
+}
+
+fn checked(machine: Machine, args: &BootArgs, context: &Context) -> Result<()> {
+    let cancel = super::cancel_on_signals()?;
+    let patience = Duration::from_secs(args.patience);
+    let verdict = check(machine, std::io::stderr(), patience, || cancel.is_cancelled())?;
+    context.answer(&verdict, &format!("\n{}", verdict.text()))?;
+    if verdict.good() {
+        return Ok(());
+    }
+    Err(Problem::new(format!("the image booted, and this failed: {}", verdict.failed.join(", ")))
+        .remedy("boot it without --check and look at `service list` and /var/log")
+        .exit_with(Exit::Failed))
+}

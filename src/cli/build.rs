@@ -1,0 +1,70 @@
+//! `hookos build`: a profile becomes a bootable image.
+
+use super::context::Context;
+use super::render::Face;
+use crate::build::Run;
+use crate::build::image::Request;
+use crate::debian::lock::Mode;
+use crate::problem::{Problem, Result};
+use crate::site::FieldFlags;
+use std::path::PathBuf;
+
+/// Turn a profile into a bootable image in out/PROFILE.
+///
+/// Work whose inputs have not changed is taken from the store. Every field of the profile can be
+/// overridden by a flag or an environment variable for this build.
+#[derive(Debug, clap::Args)]
+pub struct BuildArgs {
+    /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
+    #[arg(default_value = "lab", value_name = "PROFILE")]
+    profile: String,
+    /// The profile, as other commands name it.
+    #[arg(long = "profile", value_name = "PROFILE", conflicts_with = "profile")]
+    profile_flag: Option<String>,
+    /// Where the image goes instead of out/PROFILE.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Take the Debian packages that packages.lock names, or fail.
+    #[arg(long)]
+    locked: bool,
+    /// How many things to do at the same time (default: one for each CPU).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    #[command(flatten)]
+    fields: FieldFlags,
+}
+
+pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
+    let name = args.profile_flag.as_deref().unwrap_or(&args.profile);
+    let site = context.site(name, args.fields)?;
+    let out = args.out.unwrap_or_else(|| context.out(&site.name));
+    let store = context.store()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let request = Request {
+        root: &context.root,
+        out: &out,
+        store: &store,
+        site: &site,
+        locks: if args.locked { Mode::Locked } else { Mode::Default },
+        jobs: args.jobs.map_or(cores, usize::from),
+    };
+    let cancel = super::cancel_on_signals()?;
+    let (sender, face) = Face::choose(context.json, context.plain).show()?;
+    let run = Run::start(&site.name, &out, sender, cancel)?;
+    let logs = run.logs().to_owned();
+    let result = request.build(&run);
+    run.finish(&result);
+    drop(run);
+    // The face ends when the last sender is gone.
+    let _ = face.join();
+    result.map(drop).map_err(|problem| hint(problem, &logs))
+}
+
+/// Points to the logs where the problem itself has nothing better to say.
+fn hint(problem: Problem, logs: &std::path::Path) -> Problem {
+    if problem.remedy_text().is_some() {
+        problem
+    } else {
+        problem.remedy(format!("read the logs in {}", logs.display()))
+    }
+}

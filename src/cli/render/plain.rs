@@ -1,0 +1,73 @@
+//! A line for each thing that happens, on standard error; artifacts on standard output.
+
+use super::{seconds, size};
+use crate::build::{Event, Outcome, Stage};
+use crate::progress::Unit;
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// Progress lines of one item come at most this often.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub fn show(receiver: Receiver<Event>) {
+    let mut last: HashMap<(Stage, Option<String>), Instant> = HashMap::new();
+    super::drain(receiver, |event| {
+        if let Event::Progress { stage, item, .. } = &event {
+            let slot = last.entry((*stage, item.clone())).or_insert_with(Instant::now);
+            if slot.elapsed() < EVERY {
+                return;
+            }
+            *slot = Instant::now();
+        }
+        let Some(line) = line(&event) else { return };
+        // Nobody to read it is no reason to stop the build.
+        let _ = if matches!(event, Event::Artifact { .. }) {
+            writeln!(std::io::stdout(), "{line}")
+        } else {
+            writeln!(std::io::stderr(), "{line}")
+        };
+    });
+}
+
+/// The text of an event; none for what says nothing new to a reader of lines.
+pub fn line(event: &Event) -> Option<String> {
+    let name = |stage: &Stage, item: &Option<String>| match item {
+        Some(item) => format!("{stage}/{item}"),
+        None => stage.to_string(),
+    };
+    Some(match event {
+        Event::RunStarted { profile, logs, .. } => format!("building {profile}, logs in {}", logs.display()),
+        Event::StageStarted { .. } | Event::ItemStarted { .. } => return None,
+        Event::Progress { stage, item, done, total, unit } => {
+            let text = |n: u64| if *unit == Unit::Bytes { size(n) } else { n.to_string() };
+            let of = if *total > 0 { format!(" of {}", text(*total)) } else { String::new() };
+            format!("{}: {}{of}", name(stage, item), text(*done))
+        }
+        Event::Log { stage, item, line } => format!("{}: {line}", name(stage, item)),
+        Event::Cached { stage, item } => format!("{stage}/{item}: unchanged, from the store"),
+        Event::ItemFinished { stage, item, outcome, seconds: took } => {
+            // Cached items have had their line.
+            if *outcome == Outcome::Ok && *took < 0.05 {
+                return None;
+            }
+            format!("{stage}/{item}: {} in {}", word(*outcome), seconds(*took))
+        }
+        Event::StageFinished { stage, outcome, seconds: took } => {
+            format!("{stage}: {} in {}", word(*outcome), seconds(*took))
+        }
+        Event::Artifact { path, bytes, sha256 } => {
+            format!("{}  {}  {sha256}", path.display(), size(*bytes))
+        }
+        Event::RunFinished { outcome, seconds: took } => format!("{} in {}", word(*outcome), seconds(*took)),
+    })
+}
+
+pub fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "done",
+        Outcome::Failed => "FAILED",
+        Outcome::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,282 @@
+//! Components to images, each piece of work once.
+
+use super::binaries::{self, Program, Wanted};
+use super::definition::{Definition, Recipe, Source};
+use super::{packages, recipe};
+use crate::debian::apt::{Apt, Freshness, Settings};
+use crate::debian::lock::Mode;
+use crate::debian::{Error as DebianError, lock::Package};
+use crate::oci::{self, Image};
+use crate::problem::{Problem, Result};
+use crate::progress::Progress;
+use crate::store::{Digest, Key, KeyMaker, Store};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Change when the same inputs would give other bytes.
+const VERSION: &str = "component 1";
+
+/// What all components of a run share. Many threads may use one.
+pub struct Context {
+    pub store: Store,
+    /// The Cargo workspace that our own programs are built from.
+    pub workspace: PathBuf,
+    pub apt: Apt,
+    pub mode: Mode,
+    /// No time in an image is later than this (seconds since 1970). None: than the newest package.
+    pub epoch: Option<i64>,
+    /// Held while programs are looked up or built, so that cargo runs once.
+    programs: Mutex<()>,
+}
+
+/// A finished component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    pub name: String,
+    pub image: Image,
+    /// The key of the work, 64 hex digits.
+    pub key: String,
+    /// Sorted by name.
+    pub packages: Vec<PackageRecord>,
+    /// Crates of our own programs, sorted by name and version.
+    pub crates: Vec<CrateRecord>,
+    pub inputs: Vec<Input>,
+    /// Whether the image was in the store already.
+    #[serde(skip)]
+    pub cached: bool,
+}
+
+/// A Debian package in an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PackageRecord {
+    pub name: String,
+    pub version: String,
+    pub architecture: String,
+    /// Of the `.deb` file.
+    pub sha256: Digest,
+    /// Source package.
+    pub source: String,
+    pub source_version: String,
+    /// Short names from the package's copyright file; empty where that is free text.
+    pub licences: Vec<String>,
+}
+
+/// A crate that is linked into one of our own programs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CrateRecord {
+    pub name: String,
+    pub version: String,
+    /// SHA-256 of the crate file, hex; none for crates of this workspace.
+    pub checksum: Option<String>,
+    /// Where Cargo has it from; none for crates of this workspace.
+    pub source: Option<String>,
+}
+
+/// Something that decided an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Input {
+    /// `definition`, `package`, `file`, `program` or `image`.
+    pub kind: String,
+    pub name: String,
+    pub digest: Digest,
+}
+
+impl Context {
+    pub fn new(store: &Store, workspace: impl Into<PathBuf>, archive: &Settings, mode: Mode) -> Self {
+        Self {
+            store: store.clone(),
+            workspace: workspace.into(),
+            apt: Apt::new(store, archive),
+            mode,
+            epoch: None,
+            programs: Mutex::new(()),
+        }
+    }
+
+    /// Clamps all times to `epoch`, seconds since 1970.
+    #[must_use]
+    pub fn with_epoch(mut self, epoch: Option<i64>) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// Our own programs, from the store or by one call of cargo.
+    fn programs(&self, wanted: &[Wanted], progress: &dyn Progress) -> Result<Vec<Program>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _one_at_a_time = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        binaries::programs(&self.store, &self.workspace, wanted, progress)
+    }
+}
+
+/// Builds the programs of all these components in one call of cargo, so that [`build_one`] finds them.
+pub fn prepare(ctx: &Context, definitions: &[&Definition], progress: &dyn Progress) -> Result<()> {
+    let mut all: Vec<Wanted> = definitions.iter().flat_map(|d| wanted(d)).collect();
+    all.sort();
+    all.dedup();
+    ctx.programs(&all, progress).map(drop)
+}
+
+fn wanted(definition: &Definition) -> Vec<Wanted> {
+    let Source::Recipe(recipe) = &definition.source else { return Vec::new() };
+    let own = recipe.binaries.iter();
+    own.map(|b| Wanted { package: b.package.clone(), binary: b.binary.clone() }).collect()
+}
+
+/// Builds components side by side, at most `jobs` at a time; `progress` makes the listener of each. Our
+/// own programs are built before, all in one call of cargo. Results come in the order of `definitions`;
+/// after an error, no further component is begun.
+pub fn build<'p>(
+    ctx: &Context,
+    definitions: &[&Definition],
+    jobs: usize,
+    progress: &(dyn Fn(&Definition) -> Box<dyn Progress + 'p> + Sync),
+) -> Result<Vec<Built>> {
+    let mut all: Vec<Wanted> = definitions.iter().flat_map(|d| wanted(d)).collect();
+    all.sort();
+    all.dedup();
+    if let Some(first) = definitions.iter().find(|d| !wanted(d).is_empty()) {
+        ctx.programs(&all, &*progress(first))?;
+    }
+    let slots: Vec<Mutex<Option<Result<Built>>>> = definitions.iter().map(|_| Mutex::new(None)).collect();
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, definitions.len().max(1)) {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(definition), Some(slot)) = (definitions.get(at), slots.get(at)) else { return };
+                    let result = build_one(ctx, definition, &*progress(definition));
+                    if result.is_err() {
+                        failed.store(true, Ordering::Relaxed);
+                    }
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                }
+            });
+        }
+    });
+    let results: Vec<Option<Result<Built>>> =
+        slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+    let mut built = Vec::new();
+    for result in results.into_iter().flatten() {
+        built.push(result?);
+    }
+    Ok(built)
+}
+
+/// Builds one component, or takes it from the store. Safe to call from several threads.
+pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress) -> Result<Built> {
+    let result = match &definition.source {
+        Source::Recipe(recipe) => from_recipe(ctx, definition, recipe, progress),
+        Source::Image(reference) => from_registry(definition, reference),
+        Source::Dockerfile(path) => Err(needs_docker(path)),
+    };
+    result.map_err(|problem| {
+        if problem.what() == DebianError::Cancelled.to_string() {
+            problem
+        } else {
+            problem.while_doing(format!("component {} was not built", definition.name))
+        }
+    })
+}
+
+fn needs_docker(path: &Path) -> Problem {
+    Problem::new("a Dockerfile needs the Docker engine, which this version does not call yet")
+        .in_file(path)
+        .remedy("leave the component out of the profile (field `components_off`), or give it a [recipe]")
+}
+
+fn from_registry(definition: &Definition, reference: &str) -> Result<Built> {
+    Err(Problem::new(format!("image {reference} cannot be pulled by this version"))
+        .in_file(definition.folder.join(super::definition::FILE)))
+}
+
+fn from_recipe(
+    ctx: &Context,
+    definition: &Definition,
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<Built> {
+    let files = recipe::own_files(definition, recipe)?;
+    let programs = ctx.programs(&wanted(definition), progress)?;
+    let mut settled = packages::settle(ctx, definition, recipe, progress)?;
+    loop {
+        let key = key(ctx, definition, &settled.lock.packages, &files, &programs);
+        if let Some(built) = recall(&ctx.store, &key, &definition.name) {
+            return Ok(built);
+        }
+        // One process makes an image; the others wait and then find it.
+        let _lock = ctx.store.lock(&format!("component-{}", &key.hex()[..16])).map_err(store_problem)?;
+        if let Some(built) = recall(&ctx.store, &key, &definition.name) {
+            return Ok(built);
+        }
+        match ctx.apt.fetch(recipe.suite.get_ref(), &settled.lock.packages, progress) {
+            Ok(()) => {}
+            Err(error @ DebianError::Gone { .. }) if ctx.mode == Mode::Default && !settled.resolved => {
+                progress.log(&format!("packages.lock is renewed: {error}"));
+                let request = settled.lock.request;
+                settled = packages::resolve(ctx, definition, request, Freshness::Now, progress)?;
+                continue;
+            }
+            Err(error) => {
+                let mut problem = Problem::from(error);
+                if problem.place().is_none() {
+                    problem = problem.in_file(packages::lock_path(definition));
+                }
+                return Err(problem);
+            }
+        }
+        let (image, packages) =
+            recipe::assemble(ctx, definition, recipe, &settled.lock.packages, &files, &programs, progress)?;
+        let mut crates: Vec<CrateRecord> = programs.iter().flat_map(|p| p.crates.clone()).collect();
+        crates.sort();
+        crates.dedup();
+        let inputs = recipe::inputs(definition, &settled.lock.packages, &files, &programs);
+        let name = definition.name.clone();
+        let built = Built { name, image, key: key.hex(), packages, crates, inputs, cached: false };
+        let text = serde_json::to_vec(&built)
+            .map_err(|e| Problem::new("the component's record cannot be written").because(e))?;
+        let record = ctx.store.put(&text).map_err(store_problem)?;
+        ctx.store.set_work(&key, &record).map_err(store_problem)?;
+        return Ok(built);
+    }
+}
+
+pub(super) fn store_problem(error: crate::store::Error) -> Problem {
+    Problem::new("the store cannot be used").because(error)
+}
+
+/// Everything that decides the image's bytes.
+fn key(
+    ctx: &Context,
+    definition: &Definition,
+    packages: &[Package],
+    files: &[recipe::OwnFile<'_>],
+    programs: &[Program],
+) -> Key {
+    let mut key = KeyMaker::new(VERSION).add("definition", &definition.text);
+    for package in packages {
+        key = key.add("package", &package.name).add("sha256", package.sha256.bytes());
+    }
+    for file in files {
+        key = key.add("file", &file.bytes).add("mode", file.mode.to_le_bytes());
+    }
+    for program in programs {
+        key = key.add("program", program.digest.bytes()).add("name", &program.binary);
+    }
+    key.add("epoch", ctx.epoch.map_or(String::new(), |e| e.to_string())).finish()
+}
+
+/// The finished component, when all of it is still in the store.
+fn recall(store: &Store, key: &Key, name: &str) -> Option<Built> {
+    let record = store.work(key)?;
+    let mut built: Built = serde_json::from_slice(&store.read(&record).ok()?).ok()?;
+    let whole = oci::read_image(store, &built.image.manifest).is_ok_and(|image| image == built.image)
+        && built.image.layers.iter().all(|layer| store.has(layer));
+    name.clone_into(&mut built.name);
+    built.cached = true;
+    whole.then_some(built)
+}

@@ -1,0 +1,410 @@
+//! The cpio "newc" format (`070701`), as the kernel's initramfs unpacker reads it.
+//!
+//! Source: Documentation/driver-api/early-userspace/buffer-format.rst and init/initramfs.c (5.10).
+//! An entry is a 110-byte header of 8-digit hex fields, the name with its NUL, and the data, each
+//! padded to 4 bytes.
+//!
+//! Archives are written **without a trailer**: the kernel's table of hard links is emptied at each
+//! trailer, so without one, equal files in different members of an initramfs become one inode. For
+//! that, files of [`SHARED_FROM`] bytes and more get an inode number made of their content, mode,
+//! owner and time, and a link count of 2; the data is there each time, so a segment is whole alone.
+//! 64 bits of the hash are used (the number and both device fields); the kernel compares all three.
+
+use super::tree::{Content, Kind, Node, Tree, TreePath};
+use crate::store::{Digest, Hasher, Store};
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+
+/// Files from this size on (bytes) share their inode with equal files.
+pub const SHARED_FROM: u64 = 4096;
+
+/// Version of the bytes that this writer makes; part of every segment's key.
+pub const VERSION: u32 = 1;
+
+/// Why a tree cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path} has {len} bytes; a cpio newc file holds less than 4 GiB")]
+    TooLarge { path: TreePath, len: u64 },
+    #[error("{path}: {source}")]
+    Store { path: TreePath, source: crate::store::Error },
+    #[error("reading the content of {path}: {source}")]
+    Read { path: TreePath, source: io::Error },
+    #[error("writing the archive: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// What the writer does with inode numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inodes {
+    /// Equal files of [`SHARED_FROM`] bytes and more are one inode, also over members.
+    Shared,
+    /// Each name has its own inode: for members whose files a later member may overwrite.
+    Own,
+}
+
+/// Counts of a written archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Written {
+    pub files: u64,
+    /// Bytes of file content, shared files counted once in this archive.
+    pub content: u64,
+    /// Bytes of the archive.
+    pub archive: u64,
+}
+
+/// Opens blobs once, after checking them.
+pub struct Contents<'a> {
+    store: &'a Store,
+    open: HashMap<Digest, File>,
+}
+
+impl<'a> Contents<'a> {
+    pub fn new(store: &'a Store) -> Self {
+        Self { store, open: HashMap::new() }
+    }
+
+    /// Copies a file's content to `out`.
+    pub fn copy(&mut self, path: &TreePath, content: &Content, out: &mut impl Write) -> Result<(), Error> {
+        let (digest, mut at, end) = match content {
+            Content::Inline(bytes) => return Ok(out.write_all(bytes)?),
+            Content::Blob { digest, offset, len } => (digest, *offset, offset.saturating_add(*len)),
+        };
+        let file = match self.open.entry(*digest) {
+            std::collections::hash_map::Entry::Occupied(slot) => slot.into_mut(),
+            std::collections::hash_map::Entry::Vacant(slot) => slot.insert(
+                self.store.open_blob(digest).map_err(|source| Error::Store { path: path.clone(), source })?,
+            ),
+        };
+        let mut buffer = [0; 64 * 1024];
+        while at < end {
+            let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+            let read = file
+                .read_at(&mut buffer[..want], at)
+                .map_err(|source| Error::Read { path: path.clone(), source })?;
+            if read == 0 {
+                let source = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return Err(Error::Read { path: path.clone(), source });
+            }
+            out.write_all(&buffer[..read])?;
+            at += read as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Writes `tree` as one archive without a trailer. Times after `latest` become `latest`.
+pub fn write(
+    store: &Store,
+    tree: &Tree,
+    inodes: Inodes,
+    latest: i64,
+    out: &mut impl Write,
+) -> Result<Written, Error> {
+    let mut contents = Contents::new(store);
+    let mut out = Counted { out, bytes: 0 };
+    let mut done = Written::default();
+    // Below 2^28 in device 0:0; shared inodes have a device field that is never 0.
+    let mut next = 1u32;
+    let mut seen = HashSet::new();
+    for (path, node) in tree.iter().filter(|(path, _)| !path.is_root()) {
+        let mut header = Header::new(node, latest);
+        match &node.kind {
+            Kind::File(content) => {
+                let len = content.len();
+                header.size = u32::try_from(len).map_err(|_| Error::TooLarge { path: path.clone(), len })?;
+                let shared = inodes == Inodes::Shared && len >= SHARED_FROM;
+                if shared {
+                    header.share(&mut contents, path, content)?;
+                } else {
+                    header.ino = next;
+                    next += 1;
+                }
+                header.write(&mut out, path.as_bytes())?;
+                contents.copy(path, content, &mut out)?;
+                if !shared || seen.insert((header.ino, header.dev_major, header.dev_minor)) {
+                    done.content += len;
+                }
+            }
+            Kind::Symlink(target) => {
+                header.ino = next;
+                next += 1;
+                header.size = target.len() as u32;
+                header.write(&mut out, path.as_bytes())?;
+                out.write_all(target)?;
+            }
+            _ => {
+                header.ino = next;
+                next += 1;
+                header.write(&mut out, path.as_bytes())?;
+            }
+        }
+        out.pad()?;
+        done.files += 1;
+    }
+    done.archive = out.bytes;
+    Ok(done)
+}
+
+/// The entry that ends an archive for readers which want one (`cpio -i`); see the module's text.
+pub fn write_trailer(out: &mut impl Write) -> io::Result<()> {
+    let mut out = Counted { out, bytes: 0 };
+    let header = Header { nlink: 1, ..Header::default() };
+    header.write(&mut out, b"TRAILER!!!")?;
+    out.pad()
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Header {
+    ino: u32,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    nlink: u32,
+    mtime: u32,
+    size: u32,
+    dev_major: u32,
+    dev_minor: u32,
+    rdev_major: u32,
+    rdev_minor: u32,
+}
+
+impl Header {
+    fn new(node: &Node, latest: i64) -> Self {
+        let (kind, rdev, nlink) = match node.kind {
+            Kind::Directory => (0o040_000, (0, 0), 2),
+            Kind::File(_) => (0o100_000, (0, 0), 1),
+            Kind::Symlink(_) => (0o120_000, (0, 0), 1),
+            Kind::CharDevice { major, minor } => (0o020_000, (major, minor), 1),
+            Kind::BlockDevice { major, minor } => (0o060_000, (major, minor), 1),
+            Kind::Fifo => (0o010_000, (0, 0), 1),
+        };
+        Self {
+            mode: kind | (node.mode & 0o7777),
+            uid: node.uid,
+            gid: node.gid,
+            nlink,
+            // The field holds 32 bits without a sign: 1970 to 2106.
+            mtime: u32::try_from(node.mtime.min(latest).max(0)).unwrap_or(u32::MAX),
+            rdev_major: rdev.0,
+            rdev_minor: rdev.1,
+            ..Self::default()
+        }
+    }
+
+    fn share(
+        &mut self,
+        contents: &mut Contents<'_>,
+        path: &TreePath,
+        content: &Content,
+    ) -> Result<(), Error> {
+        let mut hasher = Hasher::new();
+        contents.copy(path, content, &mut hasher)?;
+        let mut inode = Hasher::new();
+        inode.update(hasher.finish().bytes());
+        for part in [self.mode, self.uid, self.gid, self.mtime] {
+            inode.update(&part.to_le_bytes());
+        }
+        let digest = inode.finish();
+        let part = |at: usize| {
+            let mut bytes = [0; 4];
+            bytes.copy_from_slice(&digest.bytes()[at..at + 4]);
+            u32::from_le_bytes(bytes)
+        };
+        self.ino = part(0);
+        self.dev_major = (part(4) & 0xffff) | 0x1_0000;
+        self.dev_minor = part(8) & 0xffff;
+        self.nlink = 2;
+        Ok(())
+    }
+
+    fn write(&self, out: &mut impl Write, name: &[u8]) -> io::Result<()> {
+        write!(
+            out,
+            "070701{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}",
+            self.ino,
+            self.mode,
+            self.uid,
+            self.gid,
+            self.nlink,
+            self.mtime,
+            self.size,
+            self.dev_major,
+            self.dev_minor,
+            self.rdev_major,
+            self.rdev_minor,
+            name.len() + 1,
+            0
+        )?;
+        out.write_all(name)?;
+        let pad = 4 - (110 + name.len()) % 4;
+        out.write_all(&[0; 4][..pad])
+    }
+}
+
+/// Counts bytes, for the padding.
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Counted<W> {
+    fn pad(&mut self) -> io::Result<()> {
+        let pad = (4 - self.bytes % 4) % 4;
+        self.write_all(&[0; 4][..pad as usize])
+    }
+}
+
+/// One entry as read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: Vec<u8>,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: u32,
+    pub nlink: u32,
+    pub ino: u32,
+    pub rdev: (u32, u32),
+    pub data: Vec<u8>,
+}
+
+/// Why some bytes are not an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum BadArchive {
+    #[error("no cpio newc header at byte {0}")]
+    Magic(u64),
+    #[error("entry {name:?} at byte {at} has {len} bytes of data, more than the {limit} that are read")]
+    Large { name: String, at: u64, len: u64, limit: u64 },
+    #[error("the name at byte {0} is not between 1 and 4096 bytes long and closed by a NUL")]
+    Name(u64),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Reads entries until the input ends or a trailer comes; hands each to `each`. Files over `limit`
+/// bytes are an error, so a lying header cannot fill memory.
+pub fn read(input: impl Read, limit: u64, mut each: impl FnMut(Entry)) -> Result<(), BadArchive> {
+    let mut input = io::BufReader::new(input);
+    let mut at = 0u64;
+    loop {
+        let mut header = [0; 110];
+        if !fill_or_end(&mut input, &mut header)? {
+            return Ok(());
+        }
+        let start = at;
+        let field = |n: usize| {
+            header
+                .get(6 + 8 * n..14 + 8 * n)
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+                .ok_or(BadArchive::Magic(start))
+        };
+        if !matches!(&header[..6], b"070701" | b"070702") {
+            return Err(BadArchive::Magic(at));
+        }
+        let (size, name_len) = (u64::from(field(6)?), u64::from(field(11)?));
+        if !(1..=4096).contains(&name_len) {
+            return Err(BadArchive::Name(at));
+        }
+        let mut name = vec![0; name_len as usize + padding(110 + name_len)];
+        input.read_exact(&mut name)?;
+        name.truncate(name_len as usize);
+        if name.pop() != Some(0) {
+            return Err(BadArchive::Name(at));
+        }
+        if name == b"TRAILER!!!" {
+            return Ok(());
+        }
+        if size > limit {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            return Err(BadArchive::Large { name, at, len: size, limit });
+        }
+        let mut data = Vec::new();
+        if (&mut input).take(size).read_to_end(&mut data)? as u64 != size {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let pad = padding(size);
+        input.read_exact(&mut [0; 4][..pad])?;
+        at += 110 + name_len + padding(110 + name_len) as u64 + size + pad as u64;
+        each(Entry {
+            name,
+            mode: field(1)?,
+            uid: field(2)?,
+            gid: field(3)?,
+            mtime: field(5)?,
+            nlink: field(4)?,
+            ino: field(0)?,
+            rdev: (field(9)?, field(10)?),
+            data,
+        });
+    }
+}
+
+fn padding(len: u64) -> usize {
+    ((4 - len % 4) % 4) as usize
+}
+
+/// Fills the buffer; false when the input ends before its first byte, or holds only NULs.
+fn fill_or_end(input: &mut impl Read, buffer: &mut [u8; 110]) -> io::Result<bool> {
+    let mut have = 0;
+    while have < buffer.len() {
+        match input.read(&mut buffer[have..])? {
+            0 if buffer[..have].iter().all(|b| *b == 0) => return Ok(false),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => have += n,
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut tree = Tree::new();
+        tree.insert(path("bin"), Node::directory(0o755, 5));
+        tree.insert(path("bin/sh"), Node::file(vec![7; 5000], 0o755, 9_999_999_999));
+        tree.insert(path("bin/ash"), Node::file(vec![7; 5000], 0o755, 100));
+        tree.insert(path("etc/x"), Node::symlink("y", 5));
+        tree.insert(path("dev/null"), Node::new(Kind::CharDevice { major: 1, minor: 3 }, 0o666, 0));
+        let mut bytes = Vec::new();
+        let written = write(&store, &tree, Inodes::Shared, 100, &mut bytes).unwrap();
+        assert_eq!(written.archive, bytes.len() as u64);
+        assert_eq!(written.content, 5000, "equal files count once");
+        let mut got = Vec::new();
+        read(bytes.as_slice(), 1 << 20, |entry| got.push(entry)).unwrap();
+        let names: Vec<_> = got.iter().map(|e| String::from_utf8_lossy(&e.name).into_owned()).collect();
+        assert_eq!(names, ["bin", "bin/ash", "bin/sh", "dev/null", "etc/x"]);
+        assert_eq!(got[1].ino, got[2].ino);
+        assert_eq!(got[2].mtime, 100);
+        assert_eq!(got[3].rdev, (1, 3));
+        assert_eq!(got[4].data, b"y");
+        for cut in 0..bytes.len() {
+            // Never a panic; an error unless the cut is between entries.
+            let _ = read(&bytes[..cut], 1 << 20, |_| {});
+        }
+    }
+}

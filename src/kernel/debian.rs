@@ -1,0 +1,283 @@
+//! Debian's prebuilt kernel as an image in the store.
+//!
+//! The image has the shape of LinuxKit's kernel images: `/kernel`, `/kernel.tar` (what goes to the
+//! root: modules with their indexes, firmware), `/System.map`, `/kernel_config`. Module and kernel
+//! files are those of the package, byte for byte, so Debian's signatures on them stay good.
+
+use super::firmware;
+use super::list::List;
+use super::modules::depmod::{self, Graph};
+use super::package::Parts;
+use super::recipe::{Recipe, io_problem, renewable};
+use super::report::Report;
+use crate::debian::apt::Apt;
+use crate::debian::deb;
+use crate::debian::lock::{Mode, Package};
+use crate::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
+use crate::oci::{self, Config, Image};
+use crate::problem::{Problem, Result};
+use crate::progress::Progress;
+use crate::store::{Digest, Key, KeyMaker, Store};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Raised when the same inputs would give other bytes.
+const CODE: &str = "kernel from debian 1";
+
+/// The file in the kernel's folder that says which modules are taken.
+pub const LIST: &str = "modules.list";
+
+/// What the work is done with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub store: &'a Store,
+    pub apt: &'a Apt,
+}
+
+/// What is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The folder with `debian.toml`, `packages.lock` and `modules.list`.
+    pub folder: &'a Path,
+    pub lock: Mode,
+    /// No file in the image is younger (seconds since 1970). Without it, the newest file of the
+    /// packages decides.
+    pub epoch: Option<i64>,
+}
+
+/// A kernel in the store, and what there is to know about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    pub image: Image,
+    /// Name of the modules' folder, as in `5.10.0-46-amd64`.
+    pub version: String,
+    /// The kernel's own version, as in `5.10.262-1`.
+    pub package_version: String,
+    /// Names this kernel in a registry: made of the version and the inputs.
+    pub tag: String,
+    /// 64 hex digits: changes whenever an input does.
+    pub key: String,
+    /// What the key is made of.
+    pub inputs: Vec<Input>,
+    /// For the SBOM.
+    pub packages: Vec<Record>,
+    pub report: Report,
+    /// Lines of `modules.list` without effect, as `modules.list:LINE: what`.
+    pub warnings: Vec<String>,
+    /// Whether it was in the store already. (Not part of what the store keeps.)
+    #[serde(skip)]
+    pub cached: bool,
+}
+
+/// One thing that decides the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    pub name: String,
+    pub sha256: Digest,
+}
+
+/// A package in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    #[serde(flatten)]
+    pub package: Package,
+    pub source: String,
+    pub source_version: String,
+}
+
+/// What a build would make, without making anything.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub key: Key,
+    pub suite: String,
+    pub packages: Vec<Package>,
+    pub inputs: Vec<Input>,
+    list: String,
+    epoch: Option<i64>,
+}
+
+impl Plan {
+    /// Reads the inputs; resolves packages only when the lock does not answer.
+    pub fn new(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progress) -> Result<Self> {
+        let recipe = Recipe::read(settings.folder)?;
+        let path = settings.folder.join(LIST);
+        let list =
+            fs::read_to_string(&path).map_err(io_problem("the list of modules cannot be read", &path))?;
+        let packages = recipe.packages(settings.folder, settings.lock, context.apt, progress)?;
+        let mut inputs = vec![Input { name: LIST.to_owned(), sha256: Digest::of(list.as_bytes()) }];
+        inputs.extend(packages.iter().map(|p| Input { name: p.file.clone(), sha256: p.sha256 }));
+        let mut key = KeyMaker::new(CODE);
+        for input in &inputs {
+            key = key.add(&input.name, input.sha256.bytes());
+        }
+        let epoch = settings.epoch;
+        let key = key.add("epoch", epoch.map_or_else(String::new, |e| e.to_string())).finish();
+        Ok(Self { key, suite: recipe.suite, packages, inputs, list, epoch })
+    }
+
+    /// The kernel, if it is in the store with all that belongs to it.
+    pub fn find(&self, store: &Store) -> Option<Built> {
+        let bytes = store.read(&store.work(&self.key)?).ok()?;
+        let built: Built = serde_json::from_slice(&bytes).ok()?;
+        let there = store.has(&built.image.manifest)
+            && built.image.layers.iter().all(|layer| store.has(layer))
+            && oci::read_image(store, &built.image.manifest).is_ok();
+        there.then_some(Built { cached: true, ..built })
+    }
+}
+
+/// Makes the kernel image, or takes it from the store when no input changed.
+pub fn build(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progress) -> Result<Built> {
+    let plan = Plan::new(context, settings, progress)?;
+    let store = context.store;
+    if let Some(built) = plan.find(store) {
+        return Ok(built);
+    }
+    let failed = |e: crate::store::Error| Problem::new("the store cannot be used").because(e);
+    let _lock = store.lock(&format!("kernel-{}", &plan.key.hex()[..32])).map_err(failed)?;
+    // Another process may have made it while this one waited.
+    if let Some(built) = plan.find(store) {
+        return Ok(built);
+    }
+    context.apt.fetch(&plan.suite, &plan.packages, progress).map_err(renewable)?;
+    let mut tree = Tree::new();
+    let mut records = Vec::new();
+    for package in &plan.packages {
+        progress.log(&format!("reading {}", package.file));
+        let (control, files) = deb::contents(store, &package.sha256)
+            .map_err(|e| Problem::new(format!("package {} cannot be read", package.file)).because(e))?;
+        tree.overlay(&TreePath::root(), &files);
+        let (source, source_version) = control.source();
+        records.push(Record { package: package.clone(), source, source_version });
+    }
+    let parts = Parts::read(store, &tree, progress)?;
+    let built = assemble(store, settings.folder, &plan, records, &parts)?;
+    for line in &built.warnings {
+        progress.log(&format!("warning: {line}"));
+    }
+    for line in built.report.to_string().lines() {
+        progress.log(line);
+    }
+    let text = serde_json::to_vec(&built)
+        .map_err(|e| Problem::new("the kernel's record cannot be written").because(e))?;
+    store.put(&text).and_then(|digest| store.set_work(&plan.key, &digest)).map_err(failed)?;
+    Ok(built)
+}
+
+/// Chooses, indexes and writes.
+fn assemble(
+    store: &Store,
+    folder: &Path,
+    plan: &Plan,
+    packages: Vec<Record>,
+    parts: &Parts,
+) -> Result<Built> {
+    let file = folder.join(LIST);
+    let list = List::parse(&plan.list, &file)?;
+    let inside = parts.builtin.names();
+    let bad = |e: depmod::Error| {
+        Problem::new("the dependencies of the kernel package's modules cannot be told").because(e)
+    };
+    let graph = Graph::new(&parts.modules, &inside).map_err(bad)?;
+    let selection = list.select(&parts.modules, &graph, &inside);
+    let chosen: Vec<_> = selection.modules.keys().map(|at| parts.modules[*at].clone()).collect();
+    let indexes = depmod::write(&chosen, &parts.builtin).map_err(bad)?;
+    let firmware = firmware::find(&chosen, &parts.firmware_names());
+    let mut report = Report::new(&parts.modules, &selection);
+    report.firmware = firmware.files.iter().cloned().collect();
+    report.missing_firmware = firmware.missing;
+
+    let latest = plan.epoch.unwrap_or(parts.newest);
+    let mut root = Branch { tree: Tree::new(), latest };
+    let modules = format!("usr/lib/modules/{}", parts.version);
+    for module in &chosen {
+        if let Some(node) = parts.files.get(&module.path) {
+            root.put(&format!("{modules}/{}", module.path), plain(node))?;
+        }
+    }
+    for (name, bytes) in indexes {
+        root.put(&format!("{modules}/{name}"), Node::file(bytes, 0o644, latest).into())?;
+    }
+    for name in &firmware.files {
+        if let Some(node) = parts.firmware.get(name) {
+            root.put(&format!("usr/lib/firmware/{name}"), plain(node))?;
+        }
+    }
+    let written = |e: oci::Error| Problem::new("the kernel image cannot be written").because(e);
+    let tar = oci::write_layer(store, &root.tree, latest).map_err(written)?;
+
+    let mut image = Branch { tree: Tree::new(), latest };
+    let tar = Content::Blob { digest: tar.diff_id, offset: 0, len: tar.size };
+    image.put("kernel.tar", Node::new(Kind::File(tar), 0o644, latest).into())?;
+    image.put("kernel", plain(&parts.kernel))?;
+    for (name, node) in [("System.map", &parts.system_map), ("kernel_config", &parts.config)] {
+        if let Some(node) = node {
+            image.put(name, plain(node))?;
+        }
+    }
+    let package_version = packages
+        .iter()
+        .find(|record| record.package.name.starts_with("linux-image-"))
+        .map_or_else(String::new, |record| record.package.version.clone());
+    let mut config = Config::default();
+    config.labels.insert("org.opencontainers.image.version".into(), package_version.clone());
+    config.labels.insert("org.opencontainers.image.title".into(), format!("Linux {}", parts.version));
+    let layer = oci::write_layer(store, &image.tree, latest).map_err(written)?;
+    let image = oci::write_image(store, &[layer], &config)
+        .map_err(|e| Problem::new("the kernel image cannot be written").because(e))?;
+    let warnings = selection.warnings.iter().map(|(line, what)| format!("{LIST}:{line}: {what}")).collect();
+    Ok(Built {
+        image,
+        version: parts.version.clone(),
+        tag: tag(&package_version, &plan.key),
+        package_version,
+        key: plan.key.hex(),
+        inputs: plan.inputs.clone(),
+        packages,
+        report,
+        warnings,
+        cached: false,
+    })
+}
+
+/// A tree that is being filled; its folders have one time.
+struct Branch {
+    tree: Tree,
+    latest: i64,
+}
+
+impl Branch {
+    fn put(&mut self, path: &str, node: Arc<Node>) -> Result<()> {
+        let path = TreePath::new(path).map_err(|e| Problem::new(e.to_string()))?;
+        self.tree.ensure_parents(&path, self.latest);
+        self.tree.insert(path, node);
+        Ok(())
+    }
+}
+
+/// A node of its own, so that files which are one in the package are not links between layers.
+fn plain(node: &Node) -> Arc<Node> {
+    Arc::new(node.clone())
+}
+
+/// A registry's tag: letters, digits, `.`, `_`, `-`, at most 128 of them.
+fn tag(version: &str, key: &Key) -> String {
+    let fine = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let version: String = version.chars().map(fine).take(100).collect();
+    format!("{version}-{}", &key.hex()[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_has_only_what_registries_take() {
+        let key = KeyMaker::new("x").finish();
+        let tag = tag("1:5.10.262-1+b1~x", &key);
+        assert!(tag.starts_with("1-5.10.262-1-b1-x-"), "{tag}");
+        assert!(tag.len() <= 128);
+    }
+}

@@ -1,0 +1,523 @@
+//! The table of all fields. To add one: a line in [`Id`], an entry in [`FIELDS`] at the same place,
+//! then run `cargo test site::` and renew the generated files that it names.
+
+use super::field::{Default, Field, Kind, Section};
+
+/// Names a field in code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    ClusterDomain,
+    KeycloakUrl,
+    ReleaseSvc,
+    OciReleaseSvc,
+    TinkStackSvc,
+    TinkServerSvc,
+    OnboardingManagerSvc,
+    OnboardingStreamSvc,
+    OnboardingPort,
+    LoggingSvc,
+    ExtraHosts,
+    HttpProxy,
+    HttpsProxy,
+    NoProxy,
+    FtpProxy,
+    SocksProxy,
+    ExternalProxy,
+    Nameservers,
+    SearchDomains,
+    CaFile,
+    ServerCertFile,
+    PlaceholderCertificates,
+    KernelSource,
+    KernelAppend,
+    Compression,
+    Getty,
+    Definition,
+    ComponentsOff,
+    ComponentsOn,
+    Roles,
+    DebianMirror,
+    DebianSecurityMirror,
+}
+
+impl Id {
+    /// The declaration of this field.
+    pub fn field(self) -> &'static Field {
+        &FIELDS[self as usize]
+    }
+}
+
+/// What every declaration starts from.
+const PLAIN: Field = Field {
+    id: Id::ClusterDomain,
+    section: Section::Endpoints,
+    key: "",
+    flag: "",
+    env: "",
+    ambient: &[],
+    config_key: None,
+    image_key: None,
+    kind: Kind::Host,
+    default: Default::None,
+    help: "",
+    more: "",
+    example: "",
+    onboarding: false,
+};
+
+/// All fields, in the order of [`Id`]; sections in the order of [`Section`]. env_config and
+/// `config.template` keep this order too.
+pub static FIELDS: &[Field] = &[
+    Field {
+        id: Id::ClusterDomain,
+        key: "cluster_domain",
+        flag: "cluster-domain",
+        env: "HOOKOS_CLUSTER_DOMAIN",
+        help: "Domain of the orchestrator; most endpoints follow from it",
+        more: "Endpoints that are not given are made from this domain by the names that an Edge Orchestrator uses.",
+        example: "edge.example.com",
+        ..PLAIN
+    },
+    Field {
+        id: Id::KeycloakUrl,
+        key: "keycloak_url",
+        flag: "keycloak-url",
+        env: "HOOKOS_KEYCLOAK_URL",
+        config_key: Some("keycloak_url"),
+        image_key: Some("KEYCLOAK_URL"),
+        kind: Kind::HostPort,
+        default: Default::OfDomain("keycloak.{}:443"),
+        help: "Identity provider: host, or host and port",
+        more: "The machine asks it for tokens over HTTPS. The host that hands out release tokens is this name with `keycloak` replaced by `release`, so the name should contain `keycloak`.",
+        example: "keycloak.edge.example.com:443",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::ReleaseSvc,
+        key: "release_svc",
+        flag: "release-svc",
+        env: "HOOKOS_RELEASE_SVC",
+        config_key: Some("release_svc"),
+        image_key: Some("release_svc"),
+        help: "Release service for files, such as operating system images",
+        more: "Port 443 is always used.",
+        example: "files-rs.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::OciReleaseSvc,
+        key: "oci_release_svc",
+        flag: "oci-release-svc",
+        env: "HOOKOS_OCI_RELEASE_SVC",
+        config_key: Some("oci_release_svc"),
+        image_key: Some("oci_release_svc"),
+        help: "Release service for OCI images, such as the installer's actions",
+        more: "Port 443 is always used.",
+        example: "registry-rs.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::TinkStackSvc,
+        key: "tink_stack_svc",
+        flag: "tink-stack-svc",
+        env: "HOOKOS_TINK_STACK_SVC",
+        config_key: Some("tink_stack_svc"),
+        image_key: Some("tink_stack_svc"),
+        default: Default::OfDomain("tink-stack.{}"),
+        help: "Tinkerbell stack: serves the files of a provisioning workflow",
+        more: "Port 443 is always used.",
+        example: "tink-stack.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::TinkServerSvc,
+        key: "tink_server_svc",
+        flag: "tink-server-svc",
+        env: "HOOKOS_TINK_SERVER_SVC",
+        config_key: Some("tink_server_svc"),
+        image_key: Some("tink_server_svc"),
+        default: Default::OfDomain("tink-stack.{}"),
+        help: "Tinkerbell server: hands workflows to the worker (gRPC)",
+        more: "Port 443 is always used.",
+        example: "tink-server.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::OnboardingManagerSvc,
+        key: "onboarding_manager_svc",
+        flag: "onboarding-manager-svc",
+        env: "HOOKOS_ONBOARDING_MANAGER_SVC",
+        config_key: Some("onboarding_manager_svc"),
+        image_key: Some("onboarding_manager_svc"),
+        default: Default::OfDomain("onboarding.{}"),
+        help: "Onboarding manager: registers a machine when a person logs in (gRPC)",
+        example: "onboarding.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::OnboardingStreamSvc,
+        key: "onboarding_stream_svc",
+        flag: "onboarding-stream-svc",
+        env: "HOOKOS_ONBOARDING_STREAM_SVC",
+        config_key: Some("onboarding_stream_svc"),
+        image_key: Some("onboarding_stream_svc"),
+        default: Default::OfDomain("onboarding-stream.{}"),
+        help: "Onboarding stream: registers a machine without a person (gRPC)",
+        example: "onboarding-stream.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::OnboardingPort,
+        key: "onboarding_port",
+        flag: "onboarding-port",
+        env: "HOOKOS_ONBOARDING_PORT",
+        image_key: Some("OBM_PORT"),
+        kind: Kind::Integer(1, 65535),
+        default: Default::Is("443"),
+        help: "TCP port of the onboarding manager and stream",
+        example: "443",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::LoggingSvc,
+        key: "logging_svc",
+        flag: "logging-svc",
+        env: "HOOKOS_LOGGING_SVC",
+        config_key: Some("logging_svc"),
+        image_key: Some("logging_svc"),
+        default: Default::OfDomain("logs-node.{}"),
+        help: "Log collector of the orchestrator",
+        more: "Port 443 is always used.",
+        example: "logs-node.edge.example.com",
+        onboarding: true,
+        ..PLAIN
+    },
+    Field {
+        id: Id::ExtraHosts,
+        section: Section::Network,
+        key: "extra_hosts",
+        flag: "extra-hosts",
+        env: "HOOKOS_EXTRA_HOSTS",
+        config_key: Some("extra_hosts"),
+        image_key: Some("EXTRA_HOSTS"),
+        kind: Kind::Hosts,
+        help: "Lines for /etc/hosts, for sites whose DNS does not know the orchestrator",
+        example: "192.0.2.10 keycloak.edge.example.com,192.0.2.10 onboarding.edge.example.com",
+        ..PLAIN
+    },
+    Field {
+        id: Id::HttpProxy,
+        section: Section::Network,
+        key: "http_proxy",
+        flag: "http-proxy",
+        env: "HOOKOS_HTTP_PROXY",
+        ambient: &["http_proxy"],
+        config_key: Some("http_proxy"),
+        image_key: Some("http_proxy"),
+        kind: Kind::Proxy,
+        help: "Proxy that the image uses for http://",
+        more: "A proxy with a user name and password is not saved in a profile: give it in the environment when you build.",
+        example: "http://proxy.example.com:3128",
+        ..PLAIN
+    },
+    Field {
+        id: Id::HttpsProxy,
+        section: Section::Network,
+        key: "https_proxy",
+        flag: "https-proxy",
+        env: "HOOKOS_HTTPS_PROXY",
+        ambient: &["https_proxy", "HTTPS_PROXY"],
+        config_key: Some("https_proxy"),
+        image_key: Some("https_proxy"),
+        kind: Kind::Proxy,
+        help: "Proxy that the image uses for https://",
+        more: "A proxy with a user name and password is not saved in a profile: give it in the environment when you build.",
+        example: "http://proxy.example.com:3128",
+        ..PLAIN
+    },
+    Field {
+        id: Id::NoProxy,
+        section: Section::Network,
+        key: "no_proxy",
+        flag: "no-proxy",
+        env: "HOOKOS_NO_PROXY",
+        ambient: &["no_proxy", "NO_PROXY"],
+        config_key: Some("no_proxy"),
+        image_key: Some("no_proxy"),
+        kind: Kind::NoProxy,
+        help: "Hosts, domains and networks that the image reaches without a proxy",
+        example: "localhost,127.0.0.0/8,.edge.example.com",
+        ..PLAIN
+    },
+    Field {
+        id: Id::FtpProxy,
+        section: Section::Network,
+        key: "ftp_proxy",
+        flag: "ftp-proxy",
+        env: "HOOKOS_FTP_PROXY",
+        ambient: &["ftp_proxy"],
+        config_key: Some("ftp_proxy"),
+        kind: Kind::Proxy,
+        help: "Proxy for ftp://",
+        more: "Kept because `config` files have it; nothing in the image reads it.",
+        example: "http://proxy.example.com:3128",
+        ..PLAIN
+    },
+    Field {
+        id: Id::SocksProxy,
+        section: Section::Network,
+        key: "socks_proxy",
+        flag: "socks-proxy",
+        env: "HOOKOS_SOCKS_PROXY",
+        ambient: &["socks_proxy"],
+        config_key: Some("socks_proxy"),
+        kind: Kind::Proxy,
+        help: "SOCKS proxy",
+        more: "Kept because `config` files have it; nothing in the image reads it.",
+        example: "socks5://proxy.example.com:1080",
+        ..PLAIN
+    },
+    Field {
+        id: Id::ExternalProxy,
+        section: Section::Network,
+        key: "external_proxy",
+        flag: "external-proxy",
+        env: "HOOKOS_EXTERNAL_PROXY",
+        config_key: Some("external_proxy"),
+        kind: Kind::Proxy,
+        help: "Proxy of the site towards the internet",
+        more: "Kept because `config` files have it; nothing in the image reads it.",
+        example: "proxy.example.com:911",
+        ..PLAIN
+    },
+    Field {
+        id: Id::Nameservers,
+        section: Section::Network,
+        key: "nameservers",
+        flag: "nameservers",
+        env: "HOOKOS_NAMESERVERS",
+        config_key: Some("nameserver"),
+        kind: Kind::Ips(3),
+        help: "DNS servers to use until DHCP names others",
+        more: "Resolvers read at most three.",
+        example: "192.0.2.53,2001:db8::53",
+        ..PLAIN
+    },
+    Field {
+        id: Id::SearchDomains,
+        section: Section::Network,
+        key: "search_domains",
+        flag: "search-domains",
+        env: "HOOKOS_SEARCH_DOMAINS",
+        kind: Kind::Domains,
+        help: "Domains that DNS look-ups of short names try, until DHCP names others",
+        example: "edge.example.com",
+        ..PLAIN
+    },
+    Field {
+        id: Id::CaFile,
+        section: Section::Certificates,
+        key: "ca",
+        flag: "ca-file",
+        env: "HOOKOS_CA_FILE",
+        kind: Kind::Path,
+        help: "PEM file of the certificate authorities that the image trusts",
+        more: "Default: certs/<profile>/ca.pem, where `hookos certs` puts it. A relative path counts from the profile's folder.",
+        example: "orchestrator-ca.pem",
+        ..PLAIN
+    },
+    Field {
+        id: Id::ServerCertFile,
+        section: Section::Certificates,
+        key: "server_cert",
+        flag: "server-cert-file",
+        env: "HOOKOS_SERVER_CERT_FILE",
+        kind: Kind::Path,
+        help: "PEM file of the certificate that the identity provider is checked against",
+        more: "Default: certs/<profile>/server_cert.pem, else the same certificates as the CA file.",
+        example: "keycloak.pem",
+        ..PLAIN
+    },
+    Field {
+        id: Id::PlaceholderCertificates,
+        section: Section::Certificates,
+        key: "placeholder",
+        flag: "placeholder-certificates",
+        env: "HOOKOS_PLACEHOLDER_CERTIFICATES",
+        kind: Kind::Bool,
+        default: Default::Is("false"),
+        help: "Accept placeholder certificates, which no server can use",
+        more: "The image's build record says so. Never set it for a real site.",
+        example: "true",
+        ..PLAIN
+    },
+    Field {
+        id: Id::KernelSource,
+        section: Section::Kernel,
+        key: "source",
+        flag: "kernel-source",
+        env: "HOOKOS_KERNEL_SOURCE",
+        kind: Kind::Choice(&["debian"]),
+        default: Default::Is("debian"),
+        help: "Where the kernel comes from",
+        more: "debian: the prebuilt 5.10 kernel package.",
+        example: "debian",
+        ..PLAIN
+    },
+    Field {
+        id: Id::KernelAppend,
+        section: Section::Kernel,
+        key: "append",
+        flag: "kernel-append",
+        env: "HOOKOS_KERNEL_APPEND",
+        kind: Kind::Text,
+        help: "More kernel parameters for `hookos boot`",
+        more: "Machines that boot over the network get their parameters from the boot server.",
+        example: "loglevel=7",
+        ..PLAIN
+    },
+    Field {
+        id: Id::Compression,
+        section: Section::Image,
+        key: "compression",
+        flag: "compression",
+        env: "HOOKOS_COMPRESSION",
+        kind: Kind::Choice(&["zstd", "gzip"]),
+        default: Default::Is("zstd"),
+        help: "Compression of the initramfs",
+        more: "gzip gives a larger image that every kernel can unpack.",
+        example: "gzip",
+        ..PLAIN
+    },
+    Field {
+        id: Id::Getty,
+        section: Section::Image,
+        key: "getty",
+        flag: "getty",
+        env: "HOOKOS_GETTY",
+        kind: Kind::Choice(&["login", "insecure", "off"]),
+        default: Default::Is("login"),
+        help: "What each console shows",
+        more: "login: a log-in prompt; insecure: a root shell without a password; off: nothing.",
+        example: "insecure",
+        ..PLAIN
+    },
+    Field {
+        id: Id::Definition,
+        section: Section::Image,
+        key: "definition",
+        flag: "definition",
+        env: "HOOKOS_DEFINITION",
+        kind: Kind::Path,
+        help: "Image definition in LinuxKit's YAML",
+        more: "Default: components/hook.yaml of the project.",
+        example: "my-hook.yaml",
+        ..PLAIN
+    },
+    Field {
+        id: Id::ComponentsOff,
+        section: Section::Image,
+        key: "components_off",
+        flag: "components-off",
+        env: "HOOKOS_COMPONENTS_OFF",
+        kind: Kind::Names,
+        help: "Parts of the image definition to leave out, by name",
+        example: "acpid",
+        ..PLAIN
+    },
+    Field {
+        id: Id::ComponentsOn,
+        section: Section::Image,
+        key: "components_on",
+        flag: "components-on",
+        env: "HOOKOS_COMPONENTS_ON",
+        kind: Kind::Names,
+        help: "Components to add to the image definition, by name",
+        more: "A component is added where its component.toml says (init, onboot, onshutdown or service).",
+        example: "sshd",
+        ..PLAIN
+    },
+    Field {
+        id: Id::Roles,
+        section: Section::Image,
+        key: "roles",
+        flag: "roles",
+        env: "HOOKOS_ROLES",
+        kind: Kind::Roles,
+        help: "Which component takes a role, where several can",
+        more: "A component's role stands in its component.toml.",
+        example: "logging=syslog-ng",
+        ..PLAIN
+    },
+    Field {
+        id: Id::DebianMirror,
+        section: Section::Debian,
+        key: "mirror",
+        flag: "debian-mirror",
+        env: "HOOKOS_DEBIAN_MIRROR",
+        kind: Kind::Url,
+        help: "Debian archive to download packages from",
+        more: "Default: what this machine's apt uses.",
+        example: "http://debian.example.com/debian",
+        ..PLAIN
+    },
+    Field {
+        id: Id::DebianSecurityMirror,
+        section: Section::Debian,
+        key: "security_mirror",
+        flag: "debian-security-mirror",
+        env: "HOOKOS_DEBIAN_SECURITY_MIRROR",
+        kind: Kind::Url,
+        help: "Debian security archive to download packages from",
+        more: "Default: what this machine's apt uses.",
+        example: "http://debian.example.com/debian-security",
+        ..PLAIN
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::Value;
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_ids_and_of_the_sections() {
+        for (i, field) in FIELDS.iter().enumerate() {
+            assert_eq!(field.id as usize, i, "{}", field.key);
+        }
+        assert!(FIELDS.is_sorted_by_key(|f| f.section));
+    }
+
+    #[test]
+    fn every_field_is_complete_and_has_names_of_its_own() {
+        let mut names = BTreeSet::new();
+        for f in FIELDS {
+            assert!(
+                !f.help.is_empty() && !f.help.ends_with('.'),
+                "{}: help is one line without a dot",
+                f.key
+            );
+            assert!(f.more.is_empty() || f.more.ends_with('.'), "{}: more is sentences", f.key);
+            let value = Value::parse(f.kind, f.example);
+            assert!(matches!(value, Ok(Some(_))), "{}: example {:?}: {value:?}", f.key, f.example);
+            assert!(names.insert(format!("--{}", f.flag)), "{}", f.flag);
+            assert!(names.insert(f.path()), "{}", f.path());
+            assert!(names.insert(f.env.to_owned()) && f.env.starts_with("HOOKOS_"), "{}", f.env);
+            if let Default::Is(text) = f.default {
+                assert!(matches!(Value::parse(f.kind, text), Ok(Some(_))), "{}: default {text:?}", f.key);
+            }
+            if matches!(f.default, Default::OfDomain(_)) {
+                assert!(f.default_value(Some("x.example.com")).is_some(), "{}", f.key);
+            }
+        }
+    }
+}

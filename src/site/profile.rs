@@ -1,0 +1,658 @@
+//! A profile: one site's saved settings, a TOML file.
+//!
+//! Reading keeps every comment and unknown key; writing changes only what was set, in the order of
+//! the table of fields. A profile never holds credentials.
+
+use super::field::{Field, Kind, Section};
+use super::fields::FIELDS;
+use super::fields::Id;
+use super::migrate;
+use super::near::nearest;
+use super::resolve::{Origin, Resolved};
+use super::secret;
+use super::value::{Invalid, Value};
+use crate::problem::{Problem, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml_edit::{Array, Document, DocumentMut, Item, Table};
+
+/// The version of the format that this program writes.
+pub const VERSION: i64 = 1;
+
+/// The table that keeps keys of an imported `config` file that no field has.
+pub const CONFIG_TABLE: &str = "config_file";
+
+/// A `config` file's value that no field has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extra {
+    Word(String),
+    Array(Vec<String>),
+}
+
+#[derive(Debug, Clone)]
+enum Read {
+    Value(Option<Value>),
+    Bad(Problem),
+}
+
+/// A profile in memory.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    path: Option<PathBuf>,
+    document: DocumentMut,
+    /// What the file says, with the line it says it in (0: set in memory).
+    values: BTreeMap<Id, (Read, usize)>,
+    extra: Vec<(String, Extra)>,
+    warnings: Vec<Problem>,
+    problems: Vec<Problem>,
+    /// The version and text of an older file, until it is saved.
+    older: Option<(i64, String)>,
+}
+
+impl Profile {
+    /// An empty profile.
+    pub fn new(name: &str) -> Self {
+        let text = format!(
+            "# Settings of the site {name}, for hookos. All fields are in docs/fields.md.\nschema_version = {VERSION}\n"
+        );
+        Self {
+            path: None,
+            document: text.parse().unwrap_or_default(),
+            values: BTreeMap::new(),
+            extra: Vec::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+            older: None,
+        }
+    }
+
+    /// Reads a profile's file.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .map_err(|e| Problem::usage("the profile cannot be read").in_file(path).because(e))?;
+        Self::from_bytes(path, &bytes)
+    }
+
+    /// Reads a profile's bytes; `path` is for messages and for relative paths.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(e) => {
+                let valid = String::from_utf8_lossy(&bytes[..e.valid_up_to()]).into_owned();
+                let (line, column) = line_column(&valid, valid.len());
+                return Err(Problem::usage("the profile is not UTF-8 text").at(path, line, Some(column)));
+            }
+        };
+        // Only message and place: the library's own rendering would print the line, which may hold
+        // a password.
+        let document = Document::parse(text.to_owned()).map_err(|e| {
+            let (line, column) = line_column(text, e.span().map_or(0, |s| s.start));
+            Problem::usage("the profile is not valid TOML")
+                .at(path, line, Some(column))
+                .because(Message(e.message()))
+        })?;
+        let mut reader = Reader {
+            path,
+            text,
+            values: BTreeMap::new(),
+            extra: Vec::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+        };
+        let root = document.as_table();
+        let version = reader.version(root)?;
+        if version == 0 {
+            reader.flat(root);
+        }
+        reader.sections(root, version);
+        let Reader { values, extra, warnings, problems, .. } = reader;
+        let mut profile = Self {
+            path: Some(path.to_owned()),
+            document: document.into_mut(),
+            values,
+            extra,
+            warnings,
+            problems,
+            older: None,
+        };
+        if version < VERSION {
+            profile.older = Some((version, text.to_owned()));
+            migrate::to_current(&mut profile.document, version);
+            profile.arrange();
+            profile.warnings.push(
+                Problem::usage(format!("the profile has the old format {version}; it is read as format {VERSION}"))
+                    .in_file(path)
+                    .remedy("hookos configure --profile NAME saves it in the new format and keeps a copy of the old file"),
+            );
+        }
+        Ok(profile)
+    }
+
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Things that a person should know and that stop nothing: unknown keys, an old format.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// What is wrong with the file apart from single values.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// What the profile says of a field: nothing, a value (or that it shall have none), or a problem.
+    pub fn value(&self, field: &Field) -> Result<Option<Resolved>> {
+        match self.values.get(&field.id) {
+            None => Ok(None),
+            Some((Read::Bad(problem), _)) => Err(problem.clone()),
+            Some((Read::Value(value), line)) => {
+                let file = self.path.clone().unwrap_or_default();
+                Ok(Some(Resolved { value: value.clone(), origin: Origin::Profile { file, line: *line } }))
+            }
+        }
+    }
+
+    /// Sets a field; `None` makes the profile say that the field has no value. Credentials are refused.
+    pub fn set(&mut self, field: &'static Field, value: Option<Value>) -> Result<()> {
+        if let Some(value) = &value
+            && field.kind.may_hold_credentials()
+            && secret::has_credentials(&value.text())
+        {
+            return Err(no_credentials(field));
+        }
+        let new = match (&value, field.kind) {
+            (Some(value), _) => item_of(value),
+            (None, kind) if kind.is_list() => Array::new().into(),
+            (None, Kind::Bool | Kind::Integer(..)) => {
+                self.unset(field);
+                return Ok(());
+            }
+            (None, _) => "".into(),
+        };
+        put(&mut self.document, field.section.name(), field.key, new);
+        self.arrange();
+        self.values.insert(field.id, (Read::Value(value), 0));
+        Ok(())
+    }
+
+    /// Removes what the profile says of a field.
+    pub fn unset(&mut self, field: &Field) {
+        if let Some(table) = self.document.get_mut(field.section.name()).and_then(Item::as_table_like_mut) {
+            table.remove(field.key);
+        }
+        self.values.remove(&field.id);
+    }
+
+    /// Keys of an imported `config` file that no field has.
+    pub fn extra(&self) -> &[(String, Extra)] {
+        &self.extra
+    }
+
+    /// Keeps a key of a `config` file that no field has.
+    pub fn set_extra(&mut self, key: &str, value: Extra) {
+        let item: toml_edit::Value = match &value {
+            Extra::Word(text) => text.as_str().into(),
+            Extra::Array(items) => items.iter().map(String::as_str).collect::<Array>().into(),
+        };
+        put(&mut self.document, CONFIG_TABLE, key, item);
+        self.arrange();
+        self.extra.retain(|(k, _)| k != key);
+        self.extra.push((key.to_owned(), value));
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        self.document.to_string()
+    }
+
+    /// Saves the profile: a temporary file beside it, synced, renamed over it; the mode is kept.
+    /// Returns the copy of the old file if the format was an older one.
+    pub fn save(&mut self, path: &Path) -> Result<Option<PathBuf>> {
+        let backup = match self.older.take() {
+            Some((version, text)) => Some(super::files::keep_copy(path, version, &text)?),
+            None => None,
+        };
+        super::files::write(path, self.text().as_bytes())?;
+        self.path = Some(path.to_owned());
+        Ok(backup)
+    }
+
+    /// Saves the profile to another file than it was read from; no copy of an older format is kept there.
+    pub fn save_as_new(&mut self, path: &Path) -> Result<()> {
+        self.older = None;
+        self.save(path).map(|_| ())
+    }
+
+    /// Puts sections and keys in the order of the table; what is unknown follows in its own order.
+    fn arrange(&mut self) {
+        let root = self.document.as_table_mut();
+        root.sort_values_by(|a, _, b, _| (a.get() != "schema_version").cmp(&(b.get() != "schema_version")));
+        let mut order: Vec<(isize, String)> = Vec::new();
+        for (key, item) in root.iter() {
+            if let Some(table) = item.as_table() {
+                order.push((table.position().unwrap_or(isize::MAX), key.to_owned()));
+            }
+        }
+        order.sort_by_key(|(position, _)| *position);
+        let rank = |key: &str| Section::ALL.iter().position(|s| s.name() == key);
+        // Known sections are sorted among themselves; an unknown one stays behind its neighbour.
+        let mut last = 0;
+        let mut ranked: Vec<(usize, String)> = Vec::new();
+        for (position, key) in order {
+            if position != isize::MAX || rank(&key).is_some() {
+                last = rank(&key).unwrap_or(last);
+                ranked.push((last, key));
+            } else {
+                ranked.push((usize::MAX, key));
+            }
+        }
+        ranked.sort_by_key(|(rank, _)| *rank);
+        let mut next = 1;
+        for (_, key) in ranked {
+            if let Some(table) = root.get_mut(&key).and_then(Item::as_table_mut) {
+                number(table, &mut next);
+            }
+        }
+        for section in Section::ALL {
+            let order = |key: &str| Field::in_profile(*section, key).map_or(usize::MAX, |f| f.id as usize);
+            if let Some(table) = root.get_mut(section.name()).and_then(Item::as_table_mut) {
+                table.sort_values_by(|a, _, b, _| order(a.get()).cmp(&order(b.get())));
+            }
+        }
+    }
+}
+
+/// Gives a table and the tables in it positions from `next` on, keeping their order.
+fn number(table: &mut Table, next: &mut isize) {
+    table.set_position(Some(*next));
+    *next += 1;
+    let mut inner: Vec<(isize, String)> = table
+        .iter()
+        .filter_map(|(key, item)| Some((item.as_table()?.position().unwrap_or(isize::MAX), key.to_owned())))
+        .collect();
+    inner.sort_by_key(|(position, _)| *position);
+    for (_, key) in inner {
+        if let Some(table) = table.get_mut(&key).and_then(Item::as_table_mut) {
+            number(table, next);
+        }
+    }
+    for (_, item) in table.iter_mut() {
+        for table in item.as_array_of_tables_mut().into_iter().flat_map(|tables| tables.iter_mut()) {
+            number(table, next);
+        }
+    }
+}
+
+/// Sets a key, keeping the comment after the old value.
+pub(super) fn put(document: &mut DocumentMut, section: &str, key: &str, mut value: toml_edit::Value) {
+    let root = document.as_table_mut();
+    if !root.get(section).is_some_and(Item::is_table_like) {
+        let mut table = Table::new();
+        if !root.is_empty() {
+            table.decor_mut().set_prefix("\n");
+        }
+        root.insert(section, Item::Table(table));
+    }
+    let Some(table) = root.get_mut(section).and_then(Item::as_table_like_mut) else { return };
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => {
+            table.insert(key, Item::Value(value));
+        }
+    }
+}
+
+pub(super) fn item_of(value: &Value) -> toml_edit::Value {
+    match value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Bool(yes) => (*yes).into(),
+        Value::Integer(number) => (*number).into(),
+        Value::List(items) => items.iter().map(String::as_str).collect::<Array>().into(),
+    }
+}
+
+/// The problem of credentials where they would be saved.
+pub(super) fn no_credentials(field: &Field) -> Problem {
+    Problem::usage(format!(
+        "{}: the value has a user name or password, which a profile never holds",
+        field.path()
+    ))
+    .remedy(format!("leave it out, and give the whole value in {} when you build", field.env))
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    values: BTreeMap<Id, (Read, usize)>,
+    extra: Vec<(String, Extra)>,
+    warnings: Vec<Problem>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn place(&self, problem: Problem, item: &Item) -> Problem {
+        let (line, column) = self.start(item);
+        problem.at(self.path, line, Some(column))
+    }
+
+    fn start(&self, item: &Item) -> (usize, usize) {
+        line_column(self.text, item.span().map_or(0, |span| span.start))
+    }
+
+    fn version(&mut self, root: &Table) -> Result<i64> {
+        let Some(item) = root.get("schema_version") else { return Ok(0) };
+        match item.as_integer() {
+            Some(version @ 0..=VERSION) => Ok(version),
+            Some(version) => Err(self.place(
+                Problem::usage(format!(
+                    "the profile has format {version}; this program knows up to {VERSION}"
+                ))
+                .remedy("use a newer hookos"),
+                item,
+            )),
+            None => Err(self.place(
+                Problem::usage(format!("schema_version is of type {}", item.type_name()))
+                    .remedy(format!("schema_version = {VERSION}")),
+                item,
+            )),
+        }
+    }
+
+    /// Format 0: the keys of a `config` file at the top of the document.
+    fn flat(&mut self, root: &Table) {
+        for (key, item) in root.iter().filter(|(_, item)| item.is_value()) {
+            if let Some(field) = migrate::field_of_flat_key(key) {
+                self.read(field, item);
+            }
+        }
+    }
+
+    fn sections(&mut self, root: &Table, version: i64) {
+        for (key, item) in root.iter() {
+            if key == "schema_version" || (version == 0 && migrate::field_of_flat_key(key).is_some()) {
+                continue;
+            }
+            if key == CONFIG_TABLE {
+                self.config_table(item);
+                continue;
+            }
+            let Some(section) = Section::ALL.iter().find(|s| s.name() == key) else {
+                let names = Section::ALL.iter().map(|s| s.name()).chain([CONFIG_TABLE]);
+                self.unknown(key, key, names, item);
+                continue;
+            };
+            let Some(table) = item.as_table_like() else {
+                let problem = Problem::usage(format!("{key} is of type {}, not a table", item.type_name()))
+                    .remedy(format!("write [{key}] on a line of its own, and its keys below"));
+                self.problems.push(self.place(problem, item));
+                continue;
+            };
+            for (key, item) in table.iter() {
+                match Field::in_profile(*section, key) {
+                    Some(field) => self.read(field, item),
+                    None => {
+                        let names = FIELDS.iter().filter(|f| f.section == *section).map(|f| f.key);
+                        self.unknown(&format!("{}.{key}", section.name()), key, names, item);
+                    }
+                }
+            }
+        }
+    }
+
+    fn unknown<'n>(&mut self, shown: &str, key: &str, known: impl Iterator<Item = &'n str>, item: &Item) {
+        let problem = Problem::usage(format!("{shown} is not a known key; it is kept and not used"));
+        let problem = match nearest(key, known) {
+            Some(name) => problem.remedy(format!("did you mean {name}?")),
+            None => problem,
+        };
+        self.warnings.push(self.place(problem, item));
+    }
+
+    fn read(&mut self, field: &'static Field, item: &Item) {
+        let line = self.start(item).0;
+        let read = match value_of(field, item) {
+            Ok(value) => {
+                let secret = field.kind.may_hold_credentials()
+                    && value.as_ref().is_some_and(|v| secret::has_credentials(&v.text()));
+                if secret { Read::Bad(self.place(no_credentials(field), item)) } else { Read::Value(value) }
+            }
+            Err(why) => {
+                let problem = Problem::usage(format!("{}: {why}", field.path())).remedy(format!(
+                    "{}, for example {}",
+                    field.kind.accepts(),
+                    field.example
+                ));
+                Read::Bad(self.place(problem, item))
+            }
+        };
+        self.values.insert(field.id, (read, line));
+    }
+
+    fn config_table(&mut self, item: &Item) {
+        for (key, item) in item.as_table_like().map(|t| t.iter()).into_iter().flatten() {
+            let words = item
+                .as_array()
+                .map(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
+            let extra = match (item.as_str(), words) {
+                (Some(text), _) => Extra::Word(text.to_owned()),
+                (None, Some(Some(words))) => Extra::Array(words),
+                _ => {
+                    let problem = Problem::usage(format!(
+                        "{CONFIG_TABLE}.{key} is neither a string nor an array of strings"
+                    ));
+                    self.problems.push(self.place(problem, item));
+                    continue;
+                }
+            };
+            self.extra.push((key.to_owned(), extra));
+        }
+    }
+}
+
+/// A TOML item as a field's value.
+fn value_of(field: &Field, item: &Item) -> Result<Option<Value>, Invalid> {
+    let wrong =
+        |wanted: &str| Err(Invalid(format!("the value is of type {}, not {wanted}", item.type_name())));
+    match field.kind {
+        Kind::Bool => match item.as_bool() {
+            Some(yes) => Ok(Some(Value::Bool(yes))),
+            None => wrong("true or false"),
+        },
+        kind @ Kind::Integer(..) => match item.as_integer() {
+            Some(number) => Value::integer(kind, number).map(Some),
+            None => wrong("a whole number"),
+        },
+        kind if kind.is_list() => {
+            if let Some(text) = item.as_str() {
+                return Value::parse(kind, text);
+            }
+            let words: Option<Vec<&str>> =
+                item.as_array().and_then(|a| a.iter().map(|v| v.as_str()).collect());
+            match words {
+                Some(words) => match words.iter().find(|word| word.contains(',')) {
+                    Some(word) => Err(Invalid(format!("the item {word:?} has a comma"))),
+                    None => Value::list(kind, words),
+                },
+                None => wrong("an array of strings"),
+            }
+        }
+        kind => match item.as_str() {
+            Some(text) => Value::parse(kind, text),
+            None => wrong("a string"),
+        },
+    }
+}
+
+/// Line and column, both from 1, of a byte offset; the column counts characters.
+pub(super) fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &text[..offset];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+/// A library's message without its rendering.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Message<'a>(&'a str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::{ResolvedSite, Sources, resolve};
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<Profile> {
+        Profile::from_bytes(Path::new("p/x.toml"), text.as_bytes())
+    }
+    fn site(profile: &Profile) -> Result<(ResolvedSite, Vec<Problem>)> {
+        resolve("x", &Sources { profile: Some(profile), ..Sources::default() }).into_result()
+    }
+    fn text(value: &str) -> Option<Value> {
+        Some(Value::Text(value.to_owned()))
+    }
+
+    #[test]
+    fn comments_and_unknown_keys_stay_and_new_keys_go_to_their_place() {
+        let before = "# top\nschema_version = 1\n\n# about certs\n[certificates]\nca = \"x.pem\" # the ca\n\n\
+                      [mine]\nkey = 1\n\n[endpoints]\n# logs\nlogging_svc = \"logs.example.com\"\nodd = true\n# end\n";
+        let mut profile = read(before).unwrap();
+        assert_eq!(profile.text(), before);
+        let warned: Vec<_> = profile.warnings().iter().map(|w| w.place().unwrap().line.unwrap()).collect();
+        assert_eq!(warned, [8, 14]);
+        profile.set(Id::CaFile.field(), text("y.pem")).unwrap();
+        profile.set(Id::KeycloakUrl.field(), text("keycloak.example.com")).unwrap();
+        profile.set(Id::NoProxy.field(), Value::parse(Kind::NoProxy, "a,.b").unwrap()).unwrap();
+        let after = "# top\nschema_version = 1\n\n[endpoints]\nkeycloak_url = \"keycloak.example.com\"\n# logs\n\
+                     logging_svc = \"logs.example.com\"\nodd = true\n\n[network]\nno_proxy = [\"a\", \".b\"]\n\n\
+                     # about certs\n[certificates]\nca = \"y.pem\" # the ca\n\n[mine]\nkey = 1\n# end\n";
+        assert_eq!(profile.text(), after);
+        assert_eq!(read(after).unwrap().text(), after);
+    }
+
+    #[test]
+    fn all_problems_are_told_with_their_places() {
+        let profile = read(
+            "schema_version = 1\n[endpoints]\nkeycloak_url = \"https://x\"\nonboarding_port = \"443\"\n\
+             [network]\nnameservers = [\"1.2.3\"]\nhttp_proxy = 'http://u:canary@h'\n[image]\ngetty = 3\n",
+        );
+        let problem = site(&profile.unwrap()).unwrap_err().to_string();
+        for place in ["p/x.toml:3:16", "p/x.toml:4:19", "p/x.toml:6:15", "p/x.toml:7:14", "p/x.toml:9:9"] {
+            assert!(problem.contains(place), "{place}\n{problem}");
+        }
+        assert!(problem.contains("HOOKOS_HTTP_PROXY") && !problem.contains("canary"), "{problem}");
+    }
+
+    #[test]
+    fn bad_files_are_refused_by_place_and_without_their_text() {
+        let problem = read("schema_version = 1\n[network]\nhttp_proxy = \"http://u:canary@h\n")
+            .unwrap_err()
+            .to_string();
+        assert!(problem.starts_with("p/x.toml:3:") && !problem.contains("canary"), "{problem}");
+        let problem = Profile::from_bytes(Path::new("x"), b"a = 1\nb = \"\xff\"\n").unwrap_err().to_string();
+        assert!(problem.starts_with("x:2:6: "), "{problem}");
+        assert!(read("schema_version = 99\n").unwrap_err().to_string().contains("newer"));
+        assert!(read("schema_version = \"1\"\n").is_err());
+        let problem = site(&read("schema_version = 1\nendpoints = 3\n").unwrap()).unwrap_err().to_string();
+        assert!(problem.starts_with("p/x.toml:2:13: endpoints is of type integer"), "{problem}");
+    }
+
+    #[test]
+    fn a_near_key_is_suggested() {
+        let profile = read("schema_version = 1\n[network]\nhttp_proxi = \"x\"\n").unwrap();
+        assert!(profile.warnings()[0].to_string().contains("did you mean http_proxy?"));
+    }
+
+    #[test]
+    fn format_0_is_read_migrated_and_kept() {
+        let old = "# my site\nkeycloak_url = \"keycloak.kind.internal\" # idp\nnameserver = [\"10.0.0.1\", \"\"]\n\
+                   extra_hosts = \"10.0.0.2 a,10.0.0.3 b\"\nodd = 1\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, old).unwrap();
+        let mut profile = Profile::load(&path).unwrap();
+        let (resolved, warnings) = site(&profile).unwrap();
+        assert_eq!(resolved.text(Id::KeycloakUrl).as_deref(), Some("keycloak.kind.internal"));
+        assert!(matches!(&resolved.resolved(Id::Nameservers).origin, Origin::Profile { line: 3, .. }));
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let backup = profile.save(&path).unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(&backup).unwrap(), old);
+        let new = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            new,
+            "schema_version = 1\nodd = 1\n\n[endpoints]\n# my site\nkeycloak_url = \"keycloak.kind.internal\" # idp\n\n\
+             [network]\nextra_hosts = \"10.0.0.2 a,10.0.0.3 b\"\nnameservers = [\"10.0.0.1\", \"\"]\n"
+        );
+        let mut again = Profile::load(&path).unwrap();
+        let (same, _) = site(&again).unwrap();
+        assert!(resolved.iter().zip(same.iter()).all(|((_, a), (_, b))| a.value == b.value));
+        assert_eq!(again.save(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_save_keeps_mode_and_link_and_leaves_no_other_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real.toml");
+        let link = folder.path().join("x.toml");
+        std::fs::write(&real, "schema_version = 1\n").unwrap();
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real.toml", &link).unwrap();
+        let mut profile = Profile::load(&link).unwrap();
+        profile.set(Id::Getty.field(), text("off")).unwrap();
+        profile.save(&link).unwrap();
+        assert!(std::fs::read_to_string(&real).unwrap().contains("getty = \"off\""));
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn credentials_are_not_set() {
+        let mut profile = Profile::new("x");
+        let problem = profile.set(Id::HttpProxy.field(), text("http://u:canary@h")).unwrap_err();
+        assert!(!problem.to_string().contains("canary") && !profile.text().contains("canary"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,60}", line in "[a-z_.\\[\\]= \"1\n]{0,80}") {
+            for text in [text, line] {
+                if let Ok(mut profile) = read(&text) {
+                    let _ = profile.set(Id::Getty.field(), Some(Value::Text("off".to_owned())));
+                    prop_assert!(read(&profile.text()).is_ok(), "{text:?} became {:?}", profile.text());
+                }
+            }
+        }
+
+        /// What is set is read back, whatever the order.
+        #[test]
+        fn set_values_are_read_back(fields in proptest::sample::subsequence((0..FIELDS.len()).collect::<Vec<_>>(), 0..FIELDS.len()).prop_shuffle()) {
+            let mut profile = Profile::new("x");
+            for i in &fields {
+                profile.set(&FIELDS[*i], Value::parse(FIELDS[*i].kind, FIELDS[*i].example).unwrap()).unwrap();
+            }
+            let again = read(&profile.text()).unwrap();
+            prop_assert!(again.warnings().is_empty());
+            for (i, field) in FIELDS.iter().enumerate() {
+                let value = again.value(field).unwrap().and_then(|r| r.value);
+                let expected = fields.contains(&i).then(|| Value::parse(field.kind, field.example).unwrap()).flatten();
+                prop_assert_eq!(value, expected);
+            }
+            // The order of the table, so that two people's profiles can be compared.
+            let lines: Vec<String> = profile.text().lines().filter_map(|l| l.split_once(" = ").map(|(k, _)| k.to_owned())).skip(1).collect();
+            let mut sorted = fields.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(lines, sorted.iter().map(|i| FIELDS[*i].key.to_owned()).collect::<Vec<_>>());
+        }
+    }
+}

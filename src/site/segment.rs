@@ -1,0 +1,192 @@
+//! The site segment: the files that turn a base image into a site's image.
+//!
+//! | path | for whom |
+//! |---|---|
+//! | `/etc/hook/env_config` | services: endpoints and proxies ([`super::env_config`]) |
+//! | `/etc/hook/settings` | init and services: `KEY=VALUE` lines, keys below |
+//! | `/etc/hook/hosts` | init: lines to append to `/etc/hosts` at boot; there if the site has any |
+//! | `/etc/hook/resolv.conf` | init: copied to `/run/resolvconf/resolv.conf` before DHCP; there if the site has any |
+//! | `/etc/hook/site.json` | people: which build this is |
+//! | `/etc/idp/ca.pem`, `/etc/idp/server_cert.pem` | services: certificates ([`super::certificates`]) |
+//!
+//! Keys of `/etc/hook/settings`: `GETTY` = `login`, `insecure` or `off` (what each console shows).
+//!
+//! The directories `/etc/hook` and `/etc/idp` are the base's; the segment holds no directory, so it
+//! changes the mode of none. All files are 0644, root:root, with names of their own: they are never
+//! hard links, which a later segment must not write through.
+
+use super::certificates::SiteCertificates;
+use super::env_config;
+use super::fields::Id;
+use super::resolve::ResolvedSite;
+use crate::initramfs::tree::{Node, Tree, TreePath};
+use crate::problem::{Problem, Result};
+use crate::store::Digest;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// What the image's `/etc/hook/site.json` says of the build, apart from the site.
+#[derive(Debug, Clone, Default)]
+pub struct BuildRecord {
+    /// The kernel's release, as `uname -r` says it.
+    pub kernel: String,
+    /// Manifest digests of the images, by name.
+    pub images: BTreeMap<String, Digest>,
+    /// SOURCE_DATE_EPOCH, if the build was given one; seconds since 1970.
+    pub source_date_epoch: Option<i64>,
+}
+
+/// The files of a site. `mtime` (seconds since 1970) is the time of every file.
+pub fn site_tree(
+    site: &ResolvedSite,
+    certificates: &SiteCertificates,
+    record: &BuildRecord,
+    mtime: i64,
+) -> Result<Tree> {
+    let mut tree = Tree::new();
+    let mut put = |path: &str, bytes: Vec<u8>| -> Result<()> {
+        let path = TreePath::new(path).map_err(|e| Problem::new("a path of the site segment").because(e))?;
+        tree.insert(path, Node::file(bytes, 0o644, mtime));
+        Ok(())
+    };
+    put("etc/hook/env_config", env_config::render(site).into_bytes())?;
+    put("etc/hook/settings", settings(site).into_bytes())?;
+    if let Some(text) = hosts(site) {
+        put("etc/hook/hosts", text.into_bytes())?;
+    }
+    if let Some(text) = resolv_conf(site) {
+        put("etc/hook/resolv.conf", text.into_bytes())?;
+    }
+    put("etc/hook/site.json", site_json(site, certificates, record)?)?;
+    put("etc/idp/ca.pem", certificates.ca.pem())?;
+    put("etc/idp/server_cert.pem", certificates.server.pem())?;
+    Ok(tree)
+}
+
+/// `/etc/hook/settings`.
+fn settings(site: &ResolvedSite) -> String {
+    format!("GETTY={}\n", site.getty().name())
+}
+
+/// `/etc/hook/hosts`: `ADDRESS NAME...` lines.
+fn hosts(site: &ResolvedSite) -> Option<String> {
+    let entries = site.list(Id::ExtraHosts);
+    (!entries.is_empty()).then(|| entries.iter().map(|entry| format!("{entry}\n")).collect())
+}
+
+/// `/etc/hook/resolv.conf`.
+fn resolv_conf(site: &ResolvedSite) -> Option<String> {
+    let mut text = String::new();
+    let search = site.list(Id::SearchDomains);
+    if !search.is_empty() {
+        let _ = writeln!(text, "search {}", search.join(" "));
+    }
+    for server in site.list(Id::Nameservers) {
+        let _ = writeln!(text, "nameserver {server}");
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// `/etc/hook/site.json`. Nothing in it depends on when or where the image was built.
+fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &BuildRecord) -> Result<Vec<u8>> {
+    let mut fields = serde_json::Map::new();
+    for (field, resolved) in site.iter() {
+        // Only what the image is made of: a mirror or a path tells of the build machine.
+        let machine = matches!(field.kind, super::Kind::Path) || field.section == super::Section::Debian;
+        if let (Some(value), false) = (&resolved.value, machine) {
+            fields.insert(field.path(), value.json(field.kind));
+        }
+    }
+    let prints = |bundle: &super::certificates::Bundle| -> Vec<_> {
+        let one = |c: &super::certificates::Certificate| serde_json::json!({ "subject": c.info.subject, "fingerprint": c.info.fingerprint });
+        bundle.certificates.iter().map(one).collect()
+    };
+    let json = serde_json::json!({
+        "schema": 1,
+        "hookos": env!("CARGO_PKG_VERSION"),
+        "profile": site.name,
+        "placeholder_certificates": certificates.placeholder,
+        "kernel": record.kernel,
+        "source_date_epoch": record.source_date_epoch,
+        "fields": fields,
+        "ca": prints(&certificates.ca),
+        "server_cert": prints(&certificates.server),
+        "images": record.images,
+    });
+    let mut text =
+        serde_json::to_vec_pretty(&json).map_err(|e| Problem::new("cannot write site.json").because(e))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::initramfs::tree::{Content, Kind};
+    use crate::site::certificates::{self, Bundle};
+    use crate::site::resolve::FlagValues;
+    use crate::site::{Sources, placeholder, resolve};
+    use std::path::Path;
+
+    fn tree(flags: &[(Id, &str)]) -> (Tree, BTreeMap<String, String>) {
+        let flags: FlagValues = flags.iter().map(|(id, text)| (*id, (*text).to_owned())).collect();
+        let (site, _) = resolve("x", &Sources { flags, ..Sources::default() }).into_result().unwrap();
+        let made = placeholder::make("x", &[]).unwrap();
+        let bundle = |pem: &str| Bundle::from_bytes(Path::new("x.pem"), pem.as_bytes()).unwrap();
+        let certificates =
+            certificates::check(bundle(&made.ca), Some(bundle(&made.server)), None, certificates::now())
+                .unwrap();
+        let record = BuildRecord { kernel: "5.10.0".to_owned(), ..BuildRecord::default() };
+        let tree = site_tree(&site, &certificates, &record, 7).unwrap();
+        let mut texts = BTreeMap::new();
+        for (path, node) in tree.iter() {
+            let Kind::File(Content::Inline(bytes)) = &node.kind else {
+                panic!("{path} is no file in memory")
+            };
+            assert_eq!((node.mode, node.uid, node.gid, node.mtime), (0o644, 0, 0, 7));
+            texts.insert(path.to_string(), String::from_utf8(bytes.to_vec()).unwrap());
+        }
+        (tree, texts)
+    }
+
+    #[test]
+    fn the_segment_has_the_site_and_no_directory() {
+        let (_, texts) = tree(&[
+            (Id::ClusterDomain, "example.com"),
+            (Id::ReleaseSvc, "files.example.com"),
+            (Id::ExtraHosts, "192.0.2.1 a b,192.0.2.2 c"),
+            (Id::Nameservers, "192.0.2.53"),
+            (Id::SearchDomains, "example.com,example.org"),
+            (Id::HttpProxy, "http://u:canary@proxy:1"),
+            (Id::Getty, "off"),
+            (Id::DebianMirror, "http://mirror.example.com"),
+        ]);
+        assert_eq!(
+            texts["/etc/hook/env_config"],
+            "KEYCLOAK_URL=keycloak.example.com:443\nrelease_svc=files.example.com\n\
+             tink_stack_svc=tink-stack.example.com\ntink_server_svc=tink-stack.example.com\n\
+             onboarding_manager_svc=onboarding.example.com\nonboarding_stream_svc=onboarding-stream.example.com\n\
+             OBM_PORT=443\nlogging_svc=logs-node.example.com\n\
+             EXTRA_HOSTS=\"192.0.2.1 a b,192.0.2.2 c\"\nhttp_proxy=http://u:canary@proxy:1\n"
+        );
+        assert_eq!(texts["/etc/hook/settings"], "GETTY=off\n");
+        assert_eq!(texts["/etc/hook/hosts"], "192.0.2.1 a b\n192.0.2.2 c\n");
+        assert_eq!(texts["/etc/hook/resolv.conf"], "search example.com example.org\nnameserver 192.0.2.53\n");
+        let json = &texts["/etc/hook/site.json"];
+        assert!(!json.contains("canary") && !json.contains("mirror"), "{json}");
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["placeholder_certificates"], true);
+        assert_eq!(json["fields"]["network.http_proxy"], "http://***@proxy:1");
+        assert_eq!(json["kernel"], "5.10.0");
+        assert!(texts["/etc/idp/ca.pem"].starts_with("-----BEGIN CERTIFICATE-----\n"));
+        assert_eq!(texts.len(), 7);
+    }
+
+    #[test]
+    fn an_empty_site_has_no_empty_files() {
+        let (tree, texts) = tree(&[]);
+        assert_eq!(texts["/etc/hook/env_config"], "OBM_PORT=443\n");
+        assert!(!texts.contains_key("/etc/hook/hosts") && !texts.contains_key("/etc/hook/resolv.conf"));
+        assert_eq!(tree.len(), 5);
+    }
+}

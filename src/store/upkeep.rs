@@ -1,0 +1,159 @@
+//! Looking after the store: what it holds, whether it is sound, what may go.
+
+use super::{Digest, Error, Hasher, Store};
+use crate::progress::{Progress, Unit};
+use std::fs::{self, DirEntry, File};
+use std::io;
+use std::time::{Duration, SystemTime};
+
+/// What the store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Contents {
+    pub blobs: u64,
+    /// Bytes of all blobs.
+    pub bytes: u64,
+    /// Results of work that are remembered.
+    pub work: u64,
+}
+
+/// What a check of every blob found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Checked {
+    pub blobs: u64,
+    /// Taken out of the store.
+    pub damaged: Vec<Digest>,
+    /// Results of work whose blob is gone.
+    pub dangling: u64,
+}
+
+/// What pruning removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Pruned {
+    pub blobs: u64,
+    pub bytes: u64,
+    pub work: u64,
+}
+
+impl Store {
+    fn folder(&self, name: &str) -> Result<Vec<DirEntry>, Error> {
+        let path = self.root().join(name);
+        let entries = fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        entries.map_err(|source| Error::Io { path, source })
+    }
+
+    /// Counts what the store holds.
+    pub fn contents(&self) -> Result<Contents, Error> {
+        let mut out = Contents { work: self.folder("work")?.len() as u64, ..Contents::default() };
+        for entry in self.folder("blobs/sha256")? {
+            out.blobs += 1;
+            out.bytes += entry.metadata().map_or(0, |meta| meta.len());
+        }
+        Ok(out)
+    }
+
+    /// Reads every blob and compares it with its name; what is damaged is taken out.
+    pub fn verify_all(&self, progress: &dyn Progress) -> Result<Checked, Error> {
+        let mut out = Checked::default();
+        let entries = self.folder("blobs/sha256")?;
+        let total: u64 = entries.iter().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum();
+        let mut done = 0;
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name());
+            let io = |source| Error::Io { path: path.clone(), source };
+            let mut file = File::open(&path).map_err(io)?;
+            let mut hasher = Hasher::new();
+            done += io::copy(&mut file, &mut hasher).map_err(io)?;
+            progress.at(done, total, Unit::Bytes);
+            out.blobs += 1;
+            let found = hasher.finish();
+            let named: Option<Digest> = name.to_str().and_then(|name| name.parse().ok());
+            if named != Some(found) {
+                fs::rename(&path, self.tmp().join("damaged-".to_owned() + &name.to_string_lossy()))
+                    .map_err(io)?;
+                out.damaged.push(named.unwrap_or(found));
+            }
+        }
+        out.dangling = self.drop_dangling()?;
+        Ok(out)
+    }
+
+    /// Forgets results of work whose blob is gone.
+    fn drop_dangling(&self) -> Result<u64, Error> {
+        let mut gone = 0;
+        for entry in self.folder("work")? {
+            let path = entry.path();
+            let blob = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<Digest>().ok());
+            if blob.is_none_or(|digest| !self.has(&digest)) {
+                fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Removes blobs that no build has used for `unused` (their file's time of modification is when a
+    /// build last asked for them, to the day), and the results of work that named them. Refused while a
+    /// build has the store open.
+    pub fn prune(self, unused: Duration) -> Result<Pruned, Error> {
+        let root = self.root().to_owned();
+        let path = root.join("locks/in-use");
+        // This process's own shared lock has to go first.
+        let entries = self.folder("blobs/sha256")?;
+        drop(self);
+        let exclusive = File::create(&path).map_err(|source| Error::Io { path, source })?;
+        if exclusive.try_lock().is_err() {
+            return Err(Error::Busy(root));
+        }
+        let mut out = Pruned::default();
+        for entry in entries {
+            let path = entry.path();
+            let Ok(meta) = entry.metadata() else { continue };
+            let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if SystemTime::now().duration_since(used).unwrap_or_default() >= unused {
+                fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
+                out.blobs += 1;
+                out.bytes += meta.len();
+            }
+        }
+        drop(exclusive);
+        out.work = Store::open(root)?.drop_dangling()?;
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_flipped_bit_is_found_and_taken_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = store.put(b"some bytes").unwrap();
+        let key = super::super::KeyMaker::new("t").finish();
+        store.set_work(&key, &digest).unwrap();
+        assert_eq!(store.work(&key), Some(digest));
+        let path = store.path(&digest);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, b"some bytez").unwrap();
+        let again = Store::open(folder.path()).unwrap();
+        assert!(matches!(again.read(&digest), Err(Error::Damaged { .. })));
+        assert!(!again.has(&digest));
+        assert_eq!(again.work(&key), None, "the work is done again");
+        assert_eq!(again.put(b"some bytes").unwrap(), digest);
+        assert_eq!(again.verify_all(&Silent).unwrap().damaged, []);
+    }
+
+    #[test]
+    fn pruning_waits_for_no_build_and_removes_the_unused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.put(b"x").unwrap();
+        let other = Store::open(folder.path()).unwrap();
+        assert!(matches!(store.prune(Duration::ZERO), Err(Error::Busy(_))));
+        let pruned = other.prune(Duration::ZERO).unwrap();
+        assert_eq!((pruned.blobs, pruned.bytes), (1, 1));
+    }
+}

@@ -1,0 +1,309 @@
+//! The main job, end to end: `lab` is built by the program, booted in QEMU, looked at from inside;
+//! built again elsewhere for the same bytes; killed at random points; starved of disk.
+//!
+//! One test function after the other: they share two cores and one first build.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use hookos::boot::check::{Guest, Verdict};
+use hookos::boot::machine::Console;
+use hookos::boot::{Accel, Machine};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// What a build leaves that must be the same bytes everywhere.
+const ARTIFACTS: &[&str] = &[
+    "hook_x86_64.tar.gz",
+    "vmlinuz-x86_64",
+    "initramfs-x86_64",
+    "site.cpio.zst",
+    "manifest.json",
+    "sbom.cdx.json",
+];
+
+fn hookos(root: &Path, store: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookos"));
+    command
+        .args(args)
+        .arg("--plain")
+        .env("HOOKOS_ROOT", root)
+        .env("HOOKOS_CACHE", store)
+        .stdin(Stdio::null());
+    command
+}
+
+fn build(root: &Path, store: &Path, out: &Path) -> Output {
+    hookos(root, store, &["build", "lab", "--out", out.to_str().unwrap()]).output().unwrap()
+}
+
+#[track_caller]
+fn ok(output: Output) -> String {
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {text}", output.status);
+    text
+}
+
+fn digests(out: &Path) -> BTreeMap<&'static str, String> {
+    let digest = |name: &&'static str| {
+        let file = std::fs::read(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        (*name, hookos::store::Digest::of(&file).to_string())
+    };
+    ARTIFACTS.iter().map(digest).collect()
+}
+
+/// A folder for the tests' stores, kept between runs of one checkout so that packages are fetched once.
+fn work(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn fresh(name: &str) -> PathBuf {
+    let folder = work(name);
+    std::fs::remove_dir_all(&folder).unwrap();
+    work(name)
+}
+
+/// The sources of this checkout in another folder, as a second clone would have them.
+fn second_clone(into: &Path) {
+    let listing = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
+    assert!(listing.status.success());
+    for name in listing.stdout.split(|b| *b == 0).filter(|n| !n.is_empty()) {
+        let name = std::str::from_utf8(name).unwrap();
+        let (from, to) = (Path::new(ROOT).join(name), into.join(name));
+        if from.is_file() {
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn lab_end_to_end() {
+    let root = Path::new(ROOT);
+    let (store, out) = (fresh("store"), fresh("out"));
+    let mut took = Vec::new();
+    let mut time = |what: &'static str, work: &mut dyn FnMut()| {
+        let started = Instant::now();
+        work();
+        took.push((what, started.elapsed().as_secs_f64()));
+        eprintln!("{what}: {:.1} s", started.elapsed().as_secs_f64());
+    };
+    time("first build", &mut || {
+        ok(build(root, &store, &out));
+    });
+    let first = digests(&out);
+    time("same build again", &mut || {
+        let text = ok(build(root, &store, &out));
+        assert!(text.contains("from the store"), "{text}");
+    });
+    assert_eq!(first, digests(&out), "a build from the store gave other bytes");
+    time("archive", &mut || archive_holds_kernel_and_initramfs(&out));
+    time("boot", &mut || boots_and_serves(&out));
+    time("other clone, empty store", &mut || same_bytes_elsewhere(&first));
+    time("killed builds", &mut || killed_builds_leave_a_good_store(root, &store, &first));
+    time("full disk", &mut || a_full_disk_is_said_and_survived(root, &store, &first));
+    eprintln!("{took:?}");
+}
+
+fn archive_holds_kernel_and_initramfs(out: &Path) {
+    let text = ok(Command::new("tar").arg("tzf").arg(out.join("hook_x86_64.tar.gz")).output().unwrap());
+    let names: Vec<&str> = text.lines().collect();
+    assert_eq!(names, ["vmlinuz-x86_64", "initramfs-x86_64"]);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    assert!(manifest["inputs"].as_array().unwrap().len() > 10, "{manifest}");
+}
+
+fn same_bytes_elsewhere(first: &BTreeMap<&'static str, String>) {
+    let (clone, store, out) = (fresh("clone"), fresh("store2"), fresh("out2"));
+    second_clone(&clone);
+    ok(build(&clone, &store, &out));
+    assert_eq!(*first, digests(&out), "another folder and an empty store gave other bytes");
+    std::fs::remove_dir_all(&clone).unwrap();
+    std::fs::remove_dir_all(&store).unwrap();
+}
+
+/// Takes from a copy of a full store what was made of packages and programs, so that a build has
+/// work to do without the network.
+fn forget_results(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+    let work = to.join("work");
+    for entry in std::fs::read_dir(&work).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+fn killed_builds_leave_a_good_store(root: &Path, full: &Path, first: &BTreeMap<&'static str, String>) {
+    let (store, out) = (work("kill").join("store"), fresh("out-kill"));
+    let _ = std::fs::remove_dir_all(&store);
+    forget_results(full, &store);
+    // Not a fixed list: each run of the tests tries other moments.
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    let mut killed = 0;
+    for round in 0..5u32 {
+        let mut child = hookos(root, &store, &["build", "lab", "--out", out.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let moment = 200 + u64::from(seed.wrapping_mul(round.wrapping_mul(2_654_435_761) | 1) % 6000);
+        std::thread::sleep(Duration::from_millis(moment));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(killed > 0, "no build was still running when it was to be killed");
+    ok(build(root, &store, &out));
+    assert_eq!(*first, digests(&out), "after {killed} killed builds the bytes differ");
+    ok(hookos(root, &store, &["cache", "verify"]).output().unwrap());
+    std::fs::remove_dir_all(&store).unwrap();
+}
+
+fn a_full_disk_is_said_and_survived(root: &Path, full: &Path, first: &BTreeMap<&'static str, String>) {
+    let (mount, out) = (work("small-disk"), fresh("out-small"));
+    let size = |what: &str| {
+        Command::new("mount").args(["-t", "tmpfs", "-o", what, "tmpfs"]).arg(&mount).status().unwrap()
+    };
+    if !size("size=3g").success() {
+        eprintln!("SKIPPED: mounting a small tmpfs needs root; the full-disk test did not run");
+        assert!(std::env::var_os("CI").is_none(), "CI must run the full-disk test as root");
+        return;
+    }
+    let unmount = Unmount(&mount);
+    let store = mount.join("store");
+    forget_results(full, &store);
+    let used = ok(Command::new("du").args(["-sm"]).arg(&store).output().unwrap());
+    let used: u64 = used.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(size(&format!("remount,size={}m", used + 20)).success());
+    let output = build(root, &store, &out);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("full") || text.contains("No space left"),
+        "not said that the disk is full: {text}"
+    );
+    assert!(size("remount,size=6g").success());
+    ok(build(root, &store, &out));
+    assert_eq!(*first, digests(&out));
+    drop(unmount);
+}
+
+struct Unmount<'a>(&'a Path);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+fn boots_and_serves(out: &Path) {
+    let machine = Machine {
+        qemu: Machine::find_qemu().unwrap(),
+        accel: Accel::Tcg,
+        kernel: out.join("vmlinuz-x86_64"),
+        initramfs: out.join("initramfs-x86_64"),
+        append: format!("console=ttyS0,115200 worker_id={}", Machine::MAC),
+        memory_mib: 2048,
+        cpus: 2,
+        smbios: Some("serial=HOOKTEST01".to_owned()),
+        mac: Machine::MAC.to_owned(),
+        console: Console::Terminal,
+        report: None,
+        qmp: None,
+        disk: None,
+    };
+    let mut guest = Guest::start(machine, std::io::sink()).unwrap();
+    let mut verdict = Verdict::default();
+    let until = Instant::now() + Duration::from_secs(240);
+    while verdict.ready_at.is_none() {
+        assert!(Instant::now() < until, "not up in time:\n{}", guest.last_lines());
+        if let Some(report) = guest.report(Duration::from_secs(1)) {
+            verdict.take(report);
+        }
+    }
+    eprintln!("{}", verdict.text());
+    assert_eq!(verdict.failed, Vec::<String>::new(), "{}", guest.last_lines());
+    assert!(!verdict.onboot.is_empty());
+    assert!(verdict.onboot.iter().all(|(_, exit, _)| *exit == 0), "{:?}", verdict.onboot);
+    assert!(verdict.services.len() >= 5, "{:?}", verdict.services);
+
+    let mut shell = Shell { guest, number: 0 };
+    shell.log_in();
+    assert!(shell.run("uname -r").starts_with("5.10."), "kernel version");
+    let address = shell.run("ip -4 -o addr show scope global 2>/dev/null || ifconfig");
+    assert!(address.contains("10.0.2.15"), "no address by DHCP: {address}");
+    assert!(shell.run("cat /etc/resolv.conf").contains("nameserver"), "no name server");
+    assert!(shell.run("ls -l /dev/disk /dev/null").contains("/dev/null"));
+    let listing = shell.run("service list");
+    for name in verdict.services.keys() {
+        let line = listing.lines().find(|line| line.contains(name.as_str()));
+        assert!(line.is_some_and(|line| line.contains("running")), "{name} is not running:\n{listing}");
+    }
+    let json = |shell: &mut Shell| -> serde_json::Value {
+        let text = shell.run("service list --json");
+        serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{e}: {text}"))
+    };
+    let pid = |value: &serde_json::Value, name: &str| {
+        let all = value.as_array().unwrap();
+        all.iter().find(|s| s["name"] == name).and_then(|s| s["pid"].as_i64())
+    };
+    let before = pid(&json(&mut shell), "acpid").expect("acpid has a process");
+    shell.run(&format!("kill -9 {before}"));
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let after = pid(&json(&mut shell), "acpid");
+        if after.is_some_and(|after| after != before) {
+            break;
+        }
+        assert!(Instant::now() < until, "a killed service was not started again");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    // The one that was started again must hear the button.
+    std::thread::sleep(Duration::from_secs(3));
+    shell.guest.power_button().unwrap();
+    let status = shell.guest.wait(Duration::from_secs(60)).unwrap();
+    assert!(status.success(), "{status}");
+}
+
+/// A root shell on the guest's serial console.
+struct Shell {
+    guest: Guest,
+    number: u32,
+}
+
+impl Shell {
+    fn log_in(&mut self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let from = self.guest.printed();
+            self.guest.send("\recho log''ged-in\r").unwrap();
+            if self.guest.wait_for("logged-in", from, Duration::from_secs(5)).is_ok() {
+                break;
+            }
+            assert!(Instant::now() < until, "no shell on the console:\n{}", self.guest.last_lines());
+        }
+        self.run("stty cols 250 -echo 2>/dev/null; PS1=; true");
+    }
+
+    /// Runs a command; gives what it printed.
+    fn run(&mut self, command: &str) -> String {
+        self.number += 1;
+        let (n, from) = (self.number, self.guest.printed());
+        // The quotes keep the echoed command line from looking like its result.
+        self.guest.send(&format!("echo be''gin-{n}; {command}; echo e''nd-{n}\r")).unwrap();
+        let text = self.guest.wait_for(&format!("end-{n}"), from, Duration::from_secs(60)).unwrap();
+        let begin = format!("begin-{n}");
+        let start = text.rfind(&begin).map_or(0, |at| at + begin.len());
+        text[start..text.len() - format!("end-{n}").len()].trim().replace('\r', "")
+    }
+}
