@@ -120,6 +120,11 @@ impl Runtime {
         Ok(())
     }
 
+    /// Whether [`Self::attach`] has anything to do.
+    pub fn attaches(&self) -> bool {
+        !self.interfaces.is_empty() || self.bind_ns != BindNs::default()
+    }
+
     /// Gives the created, not yet started, container its interfaces and binds its namespaces to files.
     pub fn attach(&self, pid: i32) -> Result<(), String> {
         for interface in &self.interfaces {
