@@ -159,7 +159,7 @@ fn change(verb: &str, name: &str, as_json: bool, out: &mut impl Write) -> Result
     loop {
         let unit = find(name)?;
         let done = match verb {
-            "stop" => unit.state == ServiceState::Stopped && unit.pid.is_none(),
+            "stop" => unit.pid.is_none() && !unit.busy,
             "start" => unit.state == ServiceState::Running,
             _ => unit.state == ServiceState::Running && (unit.pid != before.pid || before.pid.is_none()),
         };
@@ -397,6 +397,7 @@ mod tests {
             state: ServiceState::Backoff,
             pid: None,
             uptime: None,
+            busy: false,
             restarts: 3,
             last_exit: Some(1),
             message: Some("ended with exit code 1 after 0.2 s: no server".into()),

@@ -292,7 +292,7 @@ impl Machine {
                 }
                 Some(Current::Container(place)) => {
                     let place = *place;
-                    if self.units.get(place).is_some_and(|u| !u.is_idle()) {
+                    if self.units.get(place).is_some_and(|u| !u.is_over()) {
                         if self.ending.is_some() && now >= self.step.0.saturating_add(ONSHUTDOWN_LIMIT) {
                             self.each_unit(now, |i, unit, cx| {
                                 if i == place {

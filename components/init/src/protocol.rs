@@ -74,6 +74,9 @@ pub struct UnitInfo {
     pub pid: Option<i32>,
     /// Seconds since the container's process started, while it runs.
     pub uptime: Option<f64>,
+    /// On its way up or down.
+    #[serde(default)]
+    pub busy: bool,
     pub restarts: u32,
     /// Exit code of the last run that ended (128 + signal; 125 when it could not be started).
     pub last_exit: Option<i32>,

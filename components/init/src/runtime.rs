@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Deserializer};
 
 use crate::mounts;
@@ -98,7 +99,13 @@ impl Runtime {
             if first || target.starts_with(bundle) {
                 make_mount(mount, &target).map_err(|e| {
                     let kind = if mount.kind.is_empty() { "bind or remount" } else { &mount.kind };
-                    format!("cannot mount {} ({kind}): {e}", target.display())
+                    let why = match Errno::from_io_error(&e) {
+                        Some(Errno::NODEV) => format!(
+                            "the kernel does not know the file system `{kind}` and could not load a module for it"
+                        ),
+                        _ => e.to_string(),
+                    };
+                    format!("cannot mount {} ({kind}): {why}", target.display())
                 })?;
             }
         }
@@ -111,6 +118,11 @@ impl Runtime {
             make_folder(&folder).map_err(|e| format!("cannot make the cgroup {}: {e}", folder.display()))?;
         }
         Ok(())
+    }
+
+    /// Whether [`Self::attach`] has anything to do.
+    pub fn attaches(&self) -> bool {
+        !self.interfaces.is_empty() || self.bind_ns != BindNs::default()
     }
 
     /// Gives the created, not yet started, container its interfaces and binds its namespaces to files.

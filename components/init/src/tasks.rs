@@ -76,29 +76,25 @@ pub fn shutdown_hooks() -> VecDeque<Task> {
 
 /// `modprobe` for the virtio console (only on a machine with virtio devices: it carries the boot
 /// report) and for what `/etc/modules-load.d` lists. Everything else is udev's.
-fn modules() -> Vec<Program> {
-    let Some(modprobe) = children::find("modprobe") else { return Vec::new() };
-    let program = |name: &str, modules: Vec<String>| Program {
-        name: name.to_owned(),
-        path: modprobe.clone(),
+fn modules() -> Option<Program> {
+    let modprobe = children::find("modprobe")?;
+    let mut modules: Vec<String> = Vec::new();
+    if has_virtio() {
+        modules.extend(["virtio_pci", "virtio_console"].map(str::to_owned));
+    }
+    modules.extend(listed_modules(Path::new("/etc/modules-load.d")));
+    modules.retain(|m| !Path::new("/sys/module").join(m.replace('-', "_")).exists());
+    if modules.is_empty() {
+        return None;
+    }
+    Some(Program {
+        name: "modules".to_owned(),
+        path: modprobe,
+        // -a goes on after a module that fails.
         args: [vec!["-a".to_owned()], modules].concat(),
         log: PathBuf::from("/var/log/init.d/modules.log"),
         limit: Some(Duration::from_secs(60)),
-    };
-    let mut programs = Vec::new();
-    let virtio: Vec<String> = ["virtio_pci", "virtio_console"]
-        .into_iter()
-        .filter(|m| !Path::new("/sys/module").join(m).exists())
-        .map(str::to_owned)
-        .collect();
-    if has_virtio() && !virtio.is_empty() {
-        programs.push(program("virtio modules", virtio));
-    }
-    let listed = listed_modules(Path::new("/etc/modules-load.d"));
-    if !listed.is_empty() {
-        programs.push(program("modules", listed));
-    }
-    programs
+    })
 }
 
 /// PCI vendor 0x1af4 makes virtio devices (virtio 1.2, 4.1.2).

@@ -118,8 +118,9 @@ pub struct Unit {
     wanted: Wanted,
     backoff: Backoff,
     restarts: u32,
-    /// Start of the newest run.
+    /// Start and end of the newest run.
     begun: Duration,
+    over: Duration,
     started_before: bool,
     last: Option<Outcome>,
     /// The newest lines of output of the last run that failed.
@@ -148,16 +149,24 @@ impl Unit {
             backoff: Backoff::default(),
             restarts: 0,
             begun: Duration::ZERO,
+            over: Duration::ZERO,
             started_before: false,
             last: None,
             last_words: None,
             kill_at: None,
-            reported: None,
+            // Before its first start a service is stopped, which is nothing to tell.
+            reported: Some(ServiceState::Stopped),
         }
     }
 
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle)
+    }
+
+    /// Whether this step has ended. What is left of its container is still being removed perhaps;
+    /// the next step need not wait for that.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Deleting { .. })
     }
 
     /// Whether the last run went wrong.
@@ -168,7 +177,9 @@ impl Unit {
     /// One line about the last failure, for the summary and the report.
     pub fn failure(&self) -> Option<String> {
         let outcome = self.last.as_ref().filter(|o| o.code() != 0)?;
-        let words = self.last_words.as_deref().filter(|_| matches!(outcome, Outcome::Ended(..)));
+        // Output before a signal says nothing about the signal.
+        let words =
+            self.last_words.as_deref().filter(|_| matches!(outcome, Outcome::Ended(Ended::Code(_), _)));
         Some(match words {
             Some(last) => format!("{}: {last}", outcome.words()),
             None => outcome.words(),
@@ -188,8 +199,12 @@ impl Unit {
             Phase::Creating { .. } | Phase::Launching { .. } => ServiceState::Starting,
             Phase::Up { since, .. } if now.saturating_sub(*since) < SETTLED => ServiceState::Starting,
             Phase::Up { .. } => ServiceState::Running,
-            Phase::Deleting { .. } if self.wanted == Wanted::Down => ServiceState::Stopped,
-            Phase::Deleting { .. } | Phase::Waiting { .. } => ServiceState::Backoff,
+            Phase::Deleting { .. } => match self.wanted {
+                Wanted::Down => ServiceState::Stopped,
+                Wanted::Again => ServiceState::Starting,
+                Wanted::Up => ServiceState::Backoff,
+            },
+            Phase::Waiting { .. } => ServiceState::Backoff,
             // Ended by itself, though it was wanted: good or bad.
             Phase::Idle if self.wanted == Wanted::Up && self.failed() => ServiceState::Failed,
             Phase::Idle => ServiceState::Stopped,
@@ -207,6 +222,7 @@ impl Unit {
             state: self.state(now),
             pid: up.map(|(pid, _)| pid),
             uptime: up.map(|(_, t)| t.as_secs_f64()),
+            busy: !matches!(self.phase, Phase::Idle | Phase::Waiting { .. } | Phase::Up { .. }),
             restarts: self.restarts,
             last_exit: self.last.as_ref().map(Outcome::code),
             message: self.last.as_ref().map(|o| self.failure().unwrap_or_else(|| o.words())),
@@ -377,7 +393,10 @@ impl Unit {
             ready.and_then(|()| self.runc(&["create", "--bundle", &folder, "--pid-file", &pid_file], cx));
         match started {
             Ok(runc) => self.phase = Phase::Creating { runc, since: cx.now },
-            Err(why) => self.deleted(Outcome::NotStarted(why), cx),
+            Err(why) => {
+                self.over = cx.now;
+                self.deleted(Outcome::NotStarted(why), cx);
+            }
         }
         self.tell_state(cx);
     }
@@ -411,6 +430,7 @@ impl Unit {
 
     /// Removes what is left of the container: its processes, its cgroup, runc's notes.
     fn delete(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
+        self.over = cx.now;
         match self.runc(&["delete", "--force"], cx) {
             Ok(runc) => self.phase = Phase::Deleting { runc, since: cx.now, outcome },
             Err(_) => self.deleted(outcome, cx),
@@ -424,26 +444,30 @@ impl Unit {
         let _ = std::fs::remove_file(self.pid_file());
         self.kill_at = None;
         self.phase = Phase::Idle;
-        let lines = self.output.log.last_lines(5);
+        let mut lines = self.output.log.last_lines(5);
         self.last_words = lines.last().cloned();
+        if matches!(outcome, Outcome::NotStarted(_)) {
+            // They are runc's, and said already.
+            lines.clear();
+        }
         let stopped = self.wanted != Wanted::Up;
         let code = outcome.code();
         let words = outcome.words();
         let wait = self.backoff.after(outcome.up());
         self.last = Some(outcome);
         self.output.log.write(format!("hookos: {} {words}\n", self.name).as_bytes());
-        let spent = cx.now.saturating_sub(self.begun).as_secs_f64();
+        let spent = self.over.saturating_sub(self.begun).as_secs_f64();
         match self.kind {
             Kind::Onboot | Kind::Onshutdown => {
                 debug!("{} {words}", self.name);
                 cx.reporter.send(&Report::Onboot {
                     name: self.name.clone(),
                     exit: code,
-                    at: cx.now.as_secs_f64(),
+                    at: self.over.as_secs_f64(),
                     seconds: spent,
                 });
                 if code != 0 {
-                    info!("{} {words}; its last lines:", self.name);
+                    info!("{} {words}", self.name);
                     self.show(&lines);
                     self.tell_problem(cx);
                 }
@@ -484,15 +508,17 @@ impl Unit {
         for line in lines {
             info!("  | {line}");
         }
-        info!("  all of it: {}", self.output.log.path().display());
+        if !lines.is_empty() {
+            info!("  the whole log: {}", self.output.log.path().display());
+        }
     }
 
     /// Words for a runc that failed: its own last line if it said one.
     fn why(&mut self, what: &str, how: Ended, cx: &mut Context<'_>) -> String {
         self.output.drain(cx.buffer, 64);
         match self.output.log.last_lines(1).pop() {
-            Some(line) => format!("{what}: {how}: {}", runc_message(&line)),
-            None => format!("{what}: {how}"),
+            Some(line) => runc_message(&line),
+            None => format!("{what} ended with {how}"),
         }
     }
 
@@ -518,11 +544,13 @@ impl Unit {
     }
 }
 
-/// The message in a line of runc's log: `time="..." level=error msg="..."`.
-fn runc_message(line: &str) -> &str {
-    match line.split_once("msg=\"") {
-        Some((_, rest)) => rest.strip_suffix('"').unwrap_or(rest),
-        None => line,
+/// The message in a line of runc's log: `time="..." level=error msg="runc create failed: ..."`.
+fn runc_message(line: &str) -> String {
+    let Some((_, message)) = line.split_once("msg=\"") else { return line.to_owned() };
+    let message = message.strip_suffix('"').unwrap_or(message).replace("\\\"", "\"");
+    match message.split_once(" failed: ") {
+        Some((what, rest)) if what.starts_with("runc ") => rest.to_owned(),
+        _ => message,
     }
 }
 
@@ -539,8 +567,9 @@ mod tests {
 
     #[test]
     fn runcs_messages() {
-        let line = r#"time="2024-01-01T00:00:00Z" level=error msg="exec: \"x\": not found""#;
-        assert_eq!(runc_message(line), r#"exec: \"x\": not found"#);
+        let line =
+            r#"time="2024-01-01T00:00:00Z" level=error msg="runc create failed: exec: \"x\": not found""#;
+        assert_eq!(runc_message(line), r#"exec: "x": not found"#);
         assert_eq!(runc_message("plain"), "plain");
     }
 
