@@ -6,12 +6,11 @@ use crate::cards::{Cards, wait_for};
 use crate::choose::{Wish, vlan_name, wishes};
 use crate::ipam::Ipam;
 use crate::keep::Plan;
-use crate::lease::{Facts, Places, set_hostname};
+use crate::lease::{Facts, Places, Site, set_hostname};
 use crate::request::{Card, Request};
 use crate::run::{Ended, bounded, ip};
 use hookos_guest::cmdline::Cmdline;
 use hookos_guest::notice;
-use hookos_guest::settings::Settings;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ pub fn up() -> ExitCode {
     for complaint in complaints {
         notice::warn(NAME, &complaint);
     }
-    let site = Settings::of_this_machine();
+    let site = Site::of_this_machine();
     if let Err(e) = Places::of_this_machine().publish(&site) {
         notice::warn(NAME, &format!("resolv.conf cannot be written: {e}"));
     }
@@ -46,7 +45,7 @@ pub fn up() -> ExitCode {
 }
 
 /// Static addresses. `Err` when the card is not there or takes no address.
-fn fixed(cards: &Cards, ipam: &Ipam, site: &Settings) -> Result<Plan, String> {
+fn fixed(cards: &Cards, ipam: &Ipam, site: &Site) -> Result<Plan, String> {
     let wish = Wish { parameter: "ipam", card: Card::Mac(ipam.mac) };
     let card = wait_for(FOR_A_CARD, || wish.find(&cards.list()))
         .ok_or_else(|| format!("ipam: no network card has the address {}", ipam.mac))?;
