@@ -378,7 +378,12 @@ impl Machine {
 
     fn check_ready(&mut self, now: Duration) {
         let busy = self.ready || self.ending.is_some() || self.current.is_some() || !self.queue.is_empty();
-        if busy || self.units.iter().any(|u| u.kind == Kind::Service && !u.is_settled(now)) {
+        let open = |u: &Unit| match u.kind {
+            Kind::Service => !u.is_settled(now),
+            Kind::Onboot => !u.is_idle(),
+            Kind::Onshutdown => false,
+        };
+        if busy || self.units.iter().any(open) {
             return;
         }
         self.ready = true;

@@ -1,8 +1,9 @@
 //! One container: an onboot or onshutdown step, or a supervised service.
 //!
-//! `runc create`, `runc start` and `runc delete --force` are separate, short processes. The
-//! container's own first process is an orphan once `runc create` ends, hence PID 1's child: its end is
-//! seen at once and with its true exit code, and no runc stays in memory beside each service.
+//! `runc run --detach` and `runc delete --force` are separate, short processes. The container's own
+//! first process is an orphan once the former ends, hence PID 1's child: its end is seen at once and
+//! with its true exit code, and no runc stays in memory beside each service. A container that gets
+//! interfaces or has its namespaces bound needs `runc create`, that work, and then `runc start`.
 //!
 //! ```text
 //! Idle ─► Creating ─► Launching ─► Up ─► Deleting ─► Idle | Waiting ─► Creating
@@ -363,6 +364,10 @@ impl Unit {
         true
     }
 
+    fn attaches(&self) -> bool {
+        self.bundle.as_ref().is_ok_and(|b| b.runtime.attaches())
+    }
+
     fn pid_file(&self) -> PathBuf {
         PathBuf::from("/run/hookos/pids").join(&self.name)
     }
@@ -389,8 +394,9 @@ impl Unit {
         self.started_before = true;
         let folder = self.folder.display().to_string();
         let pid_file = self.pid_file().display().to_string();
-        let started =
-            ready.and_then(|()| self.runc(&["create", "--bundle", &folder, "--pid-file", &pid_file], cx));
+        let verb: &[&str] = if self.attaches() { &["create"] } else { &["run", "--detach"] };
+        let started = ready
+            .and_then(|()| self.runc(&[verb, &["--bundle", &folder, "--pid-file", &pid_file]].concat(), cx));
         match started {
             Ok(runc) => self.phase = Phase::Creating { runc, since: cx.now },
             Err(why) => {
@@ -401,10 +407,11 @@ impl Unit {
         self.tell_state(cx);
     }
 
-    /// `runc create` has ended: attach what the container needs and let it go.
+    /// `runc run` or `runc create` has ended. After the latter, attach what the container needs and
+    /// let it go.
     fn created(&mut self, how: Ended, cx: &mut Context<'_>) {
         if how != Ended::Code(0) {
-            let why = self.why("runc create", how, cx);
+            let why = self.why("runc", how, cx);
             return self.delete(Outcome::NotStarted(why), cx);
         }
         let text = std::fs::read_to_string(self.pid_file()).unwrap_or_default();
@@ -417,6 +424,10 @@ impl Unit {
         let stray = cx.strays.iter().position(|(pid, _)| *pid == main).map(|at| cx.strays.swap_remove(at).1);
         if let Some(end) = stray {
             return self.delete(Outcome::Ended(end, Duration::ZERO), cx);
+        }
+        if !self.attaches() {
+            self.phase = Phase::Up { main, since: cx.now };
+            return;
         }
         let attached = match &self.bundle {
             Ok(bundle) => bundle.runtime.attach(main.as_raw_pid()),
