@@ -1,13 +1,13 @@
 //! Packages and recipes on the real archive. Needs apt, Debian's archive keyring and the network.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use hookos::component::{self, Context, Definition};
+use hookos::component::{self, Built, Context, Definition};
 use hookos::debian::apt::{Apt, Freshness, Settings};
 use hookos::debian::lock::Mode;
 use hookos::debian::{Error, deb};
 use hookos::initramfs::tree::{Content, Kind, TreePath};
 use hookos::oci;
-use hookos::progress::{Progress, Silent};
+use hookos::progress::Silent;
 use hookos::store::Store;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -98,6 +98,19 @@ stage = "onboot"
 command = ["/usr/bin/openssl"]
 "#;
 
+/// Builds components side by side, as a build does.
+fn build(ctx: &Context, all: &[&Definition]) -> Vec<Built> {
+    component::prepare(ctx, all, &Silent).unwrap();
+    std::thread::scope(|scope| {
+        let begin = |definition: &&Definition| {
+            let definition = *definition;
+            scope.spawn(move || component::build_one(ctx, definition, &Silent).unwrap())
+        };
+        let running: Vec<_> = all.iter().map(begin).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 #[test]
 fn two_stores_give_the_same_images_and_a_lock_needs_no_network() {
     let root = tempfile::tempdir().unwrap();
@@ -106,18 +119,17 @@ fn two_stores_give_the_same_images_and_a_lock_needs_no_network() {
         write_component(root.path(), "certificates", CERTIFICATES),
     ];
     let all: Vec<&Definition> = definitions.iter().collect();
-    let quiet = |_: &Definition| -> Box<dyn Progress> { Box::new(Silent) };
     let mut images = Vec::new();
     for name in ["store-1", "store-2"] {
         let store = Store::open(root.path().join(name)).unwrap();
         let ctx = context(&store, &Settings::default(), Mode::Default);
-        let built = component::build(&ctx, &all, 2, &quiet).unwrap();
+        let built = build(&ctx, &all);
         assert!(built.iter().all(|b| !b.cached));
         images.push(built.iter().map(|b| b.image.manifest).collect::<Vec<_>>());
 
         // Again, with no way to an archive: from the store.
         let ctx = context(&store, &broken(), Mode::Locked);
-        let again = component::build(&ctx, &all, 2, &quiet).unwrap();
+        let again = build(&ctx, &all);
         assert!(again.iter().all(|b| b.cached));
         assert_eq!(again[1].packages, built[1].packages);
 
@@ -125,7 +137,7 @@ fn two_stores_give_the_same_images_and_a_lock_needs_no_network() {
         fs::remove_dir_all(root.path().join(name).join("work")).unwrap();
         let store = Store::open(root.path().join(name)).unwrap();
         let ctx = context(&store, &broken(), Mode::Locked);
-        let anew = component::build(&ctx, &all, 2, &quiet).unwrap();
+        let anew = build(&ctx, &all);
         assert!(anew.iter().all(|b| !b.cached));
         assert_eq!(anew.iter().map(|b| b.image.manifest).collect::<Vec<_>>(), images[0]);
 

@@ -87,6 +87,16 @@ impl Assembly<'_> {
         Ok(good.into_iter().flatten().collect())
     }
 
+    /// Name and key of every segment, and whether the store has it.
+    pub fn state(&self) -> Result<Vec<(String, String, bool)>> {
+        let keyed = self.keyed()?;
+        let state = |(name, key, _): (String, Key, Work<'_>)| {
+            let there = segment::find(self.store, &key, &self.options).is_some();
+            (name, key.hex(), there)
+        };
+        Ok(keyed.into_iter().map(state).collect())
+    }
+
     fn one(&self, name: &str, key: &Key, i: usize, trees: &Memory<'_, '_>, item: &Task<'_>) -> Result<Done> {
         let made =
             segment::make(self.store, key, &self.options, || trees.piece(i).map(|t| (*t).clone()), item);

@@ -6,6 +6,7 @@ use super::files::{Artifact, Output};
 use super::manifest::{Input, Manifest, SegmentRecord};
 use super::run::{Run, Task};
 use super::sbom::{self, Origin, Part};
+use super::selection;
 use crate::component::{self, Built};
 use crate::debian::apt::{Apt, Settings};
 use crate::debian::lock::Mode;
@@ -54,7 +55,7 @@ struct Ready {
 impl Request<'_> {
     /// Builds the image; gives what it left in the output folder.
     pub fn build(&self, run: &Run) -> Result<Vec<Artifact>> {
-        let definition = run.stage(Stage::Configure, |_| self.definition())?;
+        let (definition, components) = run.stage(Stage::Configure, |_| self.selection())?;
         let certificates = run.stage(Stage::Certs, |task| {
             let certificates = certificates::of_site(self.site, self.root, certificates::now())?;
             for warning in &certificates.warnings {
@@ -62,7 +63,6 @@ impl Request<'_> {
             }
             Ok(certificates)
         })?;
-        let components = self.components()?;
         let ready = run.stage(Stage::Components, |task| self.images(&definition, &components, task))?;
         let kernel = run.stage(Stage::Kernel, |task| task.item("debian", |item| self.kernel(item)))?;
 
@@ -83,7 +83,7 @@ impl Request<'_> {
         })
     }
 
-    fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options {
         Options {
             compression: self.site.compression(),
             inodes: Inodes::Shared,
@@ -91,24 +91,10 @@ impl Request<'_> {
         }
     }
 
-    /// The image definition without what this site leaves out.
-    fn definition(&self) -> Result<Definition> {
-        let path = self.site.definition(self.root);
-        let mut definition = Definition::read(&[path])?;
-        let off = self.site.components_off();
-        for name in off {
-            if !definition.containers().any(|container| container.name == *name) {
-                let names: Vec<_> = definition.containers().map(|c| c.name.clone()).collect();
-                return Err(Problem::usage(format!(
-                    "this site leaves out {name}, which the image does not have"
-                ))
-                .remedy(format!("its containers are {}", names.join(", "))));
-            }
-        }
-        for list in [&mut definition.onboot, &mut definition.onshutdown, &mut definition.services] {
-            list.retain(|container| !off.contains(&container.name));
-        }
-        Ok(definition)
+    /// The image definition as this site wants it, and every component there is.
+    pub(super) fn selection(&self) -> Result<(Definition, BTreeMap<String, component::Definition>)> {
+        let components = self.components()?;
+        Ok((selection::definition(self.site, self.root, &components)?, components))
     }
 
     fn components(&self) -> Result<BTreeMap<String, component::Definition>> {
@@ -123,13 +109,7 @@ impl Request<'_> {
         components: &BTreeMap<String, component::Definition>,
         task: &Task<'_>,
     ) -> Result<BTreeMap<String, Ready>> {
-        let names: BTreeSet<String> = definition
-            .components_named()
-            .into_iter()
-            .filter(|name| *name != KERNEL)
-            .map(|name| if components.contains_key(name) { name.to_owned() } else { linuxkit::expand(name) })
-            .collect();
-        self.make(names.into_iter().collect(), components, task)
+        self.make(names(definition, components), components, task)
     }
 
     /// Makes components that are not needed for an image now.
@@ -166,7 +146,7 @@ impl Request<'_> {
                                 }
                                 Ok(Ready { image: built.image.clone(), built: Some(built) })
                             }
-                            None => self.pull(name),
+                            None => self.pull(name, item),
                         });
                         match made {
                             Ok(ready) => {
@@ -189,16 +169,24 @@ impl Request<'_> {
         }
     }
 
-    fn pull(&self, name: &str) -> Result<Ready> {
-        Err(Problem::new(format!("{name} is neither a folder in components/ nor in the store"))
-            .remedy("make a component of it: docs/components.md"))
+    fn pull(&self, name: &str, progress: &dyn Progress) -> Result<Ready> {
+        let options = oci::registry::Options {
+            credentials: oci::credentials::Credentials::of_user(),
+            ..oci::registry::Options::default()
+        };
+        let image = oci::registry::pull(self.store, name, &options, progress).map_err(|e| {
+            Problem::new(format!("image {name} cannot be had"))
+                .because(e)
+                .remedy("see that the registry can be reached (proxies too), or leave its container out: --components-off")
+        })?;
+        Ok(Ready { image, built: None })
     }
 
-    fn archive(&self) -> Settings {
+    pub(super) fn archive(&self) -> Settings {
         Settings { mirror: self.site.debian_mirror(), security_mirror: self.site.debian_security_mirror() }
     }
 
-    fn context(&self) -> component::Context {
+    pub(super) fn context(&self) -> component::Context {
         component::Context::new(self.store, self.root, &self.archive(), self.locks).with_epoch(epoch())
     }
 
@@ -219,7 +207,7 @@ impl Request<'_> {
         Ok(built)
     }
 
-    fn plan(
+    pub(super) fn plan(
         &self,
         definition: &Definition,
         components: &BTreeMap<String, component::Definition>,
@@ -355,6 +343,20 @@ impl Request<'_> {
         add("certificate", "server_cert.pem".to_owned(), Digest::of(&certificates.server.pem()));
         inputs
     }
+}
+
+/// The images that a definition names, apart from the kernel's, as the plan names them; sorted.
+pub(super) fn names(
+    definition: &Definition,
+    components: &BTreeMap<String, component::Definition>,
+) -> Vec<String> {
+    let names: BTreeSet<String> = definition
+        .components_named()
+        .into_iter()
+        .filter(|name| *name != KERNEL)
+        .map(|name| if components.contains_key(name) { name.to_owned() } else { linuxkit::expand(name) })
+        .collect();
+    names.into_iter().collect()
 }
 
 /// `SOURCE_DATE_EPOCH`: seconds since 1970 that no time in the image is later than.

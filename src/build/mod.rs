@@ -9,8 +9,10 @@ pub mod event;
 pub mod files;
 pub mod image;
 pub mod manifest;
+pub mod plan;
 pub mod run;
 pub mod sbom;
+mod selection;
 
 pub use event::{Event, Outcome, Stage};
 pub use run::{Cancel, Run, Task};

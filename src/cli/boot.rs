@@ -5,6 +5,7 @@ use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
 use crate::problem::{Exit, Problem, Result};
+use crate::site::FieldFlags;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -77,7 +78,9 @@ fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
     if !args.append.iter().any(|words| words.contains("worker_id=")) {
         append.push_str(&format!(" worker_id={}", args.mac.to_lowercase()));
     }
-    for words in &args.append {
+    // The image may be another machine's: without its profile there is nothing to add.
+    let site = context.site(&args.profile, FieldFlags::default()).ok();
+    for words in site.and_then(|site| site.kernel_append()).iter().chain(&args.append) {
         append.push(' ');
         append.push_str(words);
     }

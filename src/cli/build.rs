@@ -48,6 +48,11 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
         locks: if args.locked { Mode::Locked } else { Mode::Default },
         jobs: args.jobs.map_or(cores, usize::from),
     };
+    if context.dry_run {
+        let rows = request.dry_run()?;
+        let text: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        return context.answer(&rows, &text.join("\n"));
+    }
     let cancel = super::cancel_on_signals()?;
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
     let run = Run::start(&site.name, &out, sender, cancel)?;

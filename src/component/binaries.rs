@@ -54,12 +54,7 @@ pub fn programs(
     let mut found: BTreeMap<&Wanted, Program> = BTreeMap::new();
     let mut missing: BTreeMap<&Wanted, Key> = BTreeMap::new();
     for want in wanted {
-        let key = KeyMaker::new(VERSION)
-            .add("sources", workspace.sources(&want.package)?.hex())
-            .add("binary", &want.binary)
-            .add("tools", &tools.identity)
-            .add("flags", Flags::fixed().join(" "))
-            .finish();
+        let key = key(&workspace, &tools, want)?;
         match recall(store, &key) {
             Some(program) => drop(found.insert(want, program)),
             None => drop(missing.insert(want, key)),
@@ -89,6 +84,30 @@ pub fn programs(
         }
     }
     Ok(wanted.iter().filter_map(|want| found.get(want).cloned()).collect())
+}
+
+/// The programs in the order of `wanted`, if the store has all of them; builds nothing.
+pub fn find(store: &Store, root: &Path, wanted: &[Wanted]) -> Result<Option<Vec<Program>>> {
+    if wanted.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let (workspace, tools) = (Workspace::read(root)?, Tools::ask(root)?);
+    let mut found = Vec::new();
+    for want in wanted {
+        let Some(program) = recall(store, &key(&workspace, &tools, want)?) else { return Ok(None) };
+        found.push(program);
+    }
+    Ok(Some(found))
+}
+
+/// Everything that decides a program's bytes.
+fn key(workspace: &Workspace, tools: &Tools, want: &Wanted) -> Result<Key> {
+    Ok(KeyMaker::new(VERSION)
+        .add("sources", workspace.sources(&want.package)?.hex())
+        .add("binary", &want.binary)
+        .add("tools", &tools.identity)
+        .add("flags", Flags::fixed().join(" "))
+        .finish())
 }
 
 fn recall(store: &Store, key: &Key) -> Option<Program> {

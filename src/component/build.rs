@@ -12,7 +12,6 @@ use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Change when the same inputs would give other bytes.
@@ -126,44 +125,6 @@ fn wanted(definition: &Definition) -> Vec<Wanted> {
     own.map(|b| Wanted { package: b.package.clone(), binary: b.binary.clone() }).collect()
 }
 
-/// Builds components side by side, at most `jobs` at a time; `progress` makes the listener of each. Our
-/// own programs are built before, all in one call of cargo. Results come in the order of `definitions`;
-/// after an error, no further component is begun.
-pub fn build<'p>(
-    ctx: &Context,
-    definitions: &[&Definition],
-    jobs: usize,
-    progress: &(dyn Fn(&Definition) -> Box<dyn Progress + 'p> + Sync),
-) -> Result<Vec<Built>> {
-    if let Some(first) = definitions.iter().find(|d| !wanted(d).is_empty()) {
-        prepare(ctx, definitions, &*progress(first))?;
-    }
-    let slots: Vec<Mutex<Option<Result<Built>>>> = definitions.iter().map(|_| Mutex::new(None)).collect();
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, definitions.len().max(1)) {
-            scope.spawn(|| {
-                while !failed.load(Ordering::Relaxed) {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(definition), Some(slot)) = (definitions.get(at), slots.get(at)) else { return };
-                    let result = build_one(ctx, definition, &*progress(definition));
-                    if result.is_err() {
-                        failed.store(true, Ordering::Relaxed);
-                    }
-                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                }
-            });
-        }
-    });
-    let results: Vec<Option<Result<Built>>> =
-        slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-    let mut built = Vec::new();
-    for result in results.into_iter().flatten() {
-        built.push(result?);
-    }
-    Ok(built)
-}
-
 /// Builds one component, or takes it from the store. Safe to call from several threads.
 pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress) -> Result<Built> {
     let result = match &definition.source {
@@ -178,6 +139,18 @@ pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress
             problem.while_doing(format!("component {} was not built", definition.name))
         }
     })
+}
+
+/// The finished component, if nothing that decides it has changed and the store has it. Starts neither a
+/// compiler nor apt.
+pub fn find(ctx: &Context, definition: &Definition) -> Result<Option<Built>> {
+    let Source::Recipe(recipe) = &definition.source else { return Ok(None) };
+    let Some(programs) = binaries::find(&ctx.store, &ctx.workspace, &wanted(definition))? else {
+        return Ok(None);
+    };
+    let Some(packages) = packages::locked(definition, recipe) else { return Ok(None) };
+    let files = recipe::own_files(definition, recipe)?;
+    Ok(recall(&ctx.store, &key(ctx, definition, &packages, &files, &programs), &definition.name))
 }
 
 fn needs_docker(path: &Path) -> Problem {
@@ -258,7 +231,7 @@ fn key(
     files: &[recipe::OwnFile<'_>],
     programs: &[Program],
 ) -> Key {
-    let mut key = KeyMaker::new(VERSION).add("definition", &definition.text);
+    let mut key = KeyMaker::new(VERSION).add("layer", oci::layer::FORMAT).add("definition", &definition.text);
     for package in packages {
         key = key.add("package", &package.name).add("sha256", package.sha256.bytes());
     }

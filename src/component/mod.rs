@@ -16,5 +16,5 @@ mod recipe;
 mod values;
 mod workspace;
 
-pub use build::{Built, Context, CrateRecord, Input, PackageRecord, build, build_one, prepare};
+pub use build::{Built, Context, CrateRecord, Input, PackageRecord, build_one, find, prepare};
 pub use definition::{Definition, Source, Stage, load, load_all};

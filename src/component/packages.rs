@@ -20,6 +20,16 @@ pub(super) fn lock_path(definition: &Definition) -> PathBuf {
     definition.folder.join("packages.lock")
 }
 
+/// The packages of the lock, if it answers what the recipe asks for now.
+pub(super) fn locked(definition: &Definition, recipe: &Recipe) -> Option<Vec<crate::debian::lock::Package>> {
+    let request = Request::new(recipe.suite.get_ref(), &recipe.packages, &recipe.leave_out);
+    if request.packages.is_empty() {
+        return Some(Vec::new());
+    }
+    let lock = PackageLock::read(&lock_path(definition)).ok()??;
+    (lock.request == request).then_some(lock.packages)
+}
+
 /// Reads the lock, or asks the archive, as the mode says. Fetches no package.
 pub(super) fn settle(
     ctx: &Context,

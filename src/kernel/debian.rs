@@ -108,7 +108,7 @@ impl Plan {
         let packages = recipe.packages(settings.folder, settings.lock, context.apt, progress)?;
         let mut inputs = vec![Input { name: LIST.to_owned(), sha256: Digest::of(list.as_bytes()) }];
         inputs.extend(packages.iter().map(|p| Input { name: p.file.clone(), sha256: p.sha256 }));
-        let mut key = KeyMaker::new(CODE);
+        let mut key = KeyMaker::new(CODE).add("layer", oci::layer::FORMAT);
         for input in &inputs {
             key = key.add(&input.name, input.sha256.bytes());
         }

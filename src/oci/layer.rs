@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 pub use super::merge::{apply, image_tree, layer_entries, through_links};
 
+/// Version of the bytes that [`write_layer`] makes: part of the key of whatever is made of layers.
+pub const FORMAT: &str = "pax 2";
+
 /// First numbers that ustar's 7 and 11 octal digits do not hold.
 const OWNERS: u64 = 1 << 21;
 const SIZES: u64 = 1 << 33;

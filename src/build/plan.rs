@@ -1,0 +1,107 @@
+//! What a build would do, as data: `--dry-run` prints it.
+
+use super::assemble::Assembly;
+use super::event::Stage;
+use super::image::{KERNEL, Request, names};
+use crate::component;
+use crate::debian::apt::Apt;
+use crate::debian::lock::Mode;
+use crate::kernel::debian as kernel;
+use crate::oci::Image;
+use crate::problem::Result;
+use crate::progress::Silent;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Whether a piece of work is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its result is in the store.
+    Cached,
+    Todo,
+    /// It is made each time: it costs next to nothing.
+    Always,
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub stage: Stage,
+    pub item: String,
+    pub state: State,
+    /// What decides it, 64 hex digits; none while something before it is still to be made.
+    pub key: Option<String>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Cached => "from the store",
+            State::Todo => "to do",
+            State::Always => "each time",
+        };
+        write!(f, "{:<12} {:<28} {state}", self.stage.name(), self.item)
+    }
+}
+
+impl Request<'_> {
+    /// Every piece of work of a build and whether it is needed. Makes nothing and uses no network.
+    pub fn dry_run(&self) -> Result<Vec<Row>> {
+        let (definition, components) = self.selection()?;
+        let mut rows = Vec::new();
+        let mut images: BTreeMap<String, Image> = BTreeMap::new();
+        let mut row = |stage, item: &str, found: Option<(String, Option<(&str, Image)>)>| {
+            let state = if found.is_some() { State::Cached } else { State::Todo };
+            let key = found.map(|(key, image)| {
+                if let Some((name, image)) = image {
+                    images.insert(name.to_owned(), image);
+                }
+                key
+            });
+            rows.push(Row { stage, item: item.to_owned(), state, key });
+        };
+        let context = self.context();
+        let names = names(&definition, &components);
+        for name in &names {
+            let found = match components.get(name) {
+                Some(definition) => component::find(&context, definition)?,
+                None => None,
+            };
+            row(Stage::Components, name, found.map(|built| (built.key, Some((name.as_str(), built.image)))));
+        }
+        let apt = Apt::new(self.store, &self.archive());
+        let settings = kernel::Settings {
+            folder: &self.root.join("kernel"),
+            lock: Mode::Locked,
+            epoch: super::image::epoch(),
+        };
+        let kernel = kernel::Plan::new(kernel::Context { store: self.store, apt: &apt }, &settings, &Silent)
+            .ok()
+            .and_then(|plan| plan.find(self.store));
+        row(Stage::Kernel, "debian", kernel.map(|built| (built.key, Some((KERNEL, built.image)))));
+
+        if images.len() > names.len() {
+            let plan = self.plan(&definition, &components, &images)?;
+            let assembly = Assembly {
+                store: self.store,
+                plan: &plan,
+                images: &images,
+                options: self.options(),
+                jobs: self.jobs,
+            };
+            for (name, key, there) in assembly.state()? {
+                let state = if there { State::Cached } else { State::Todo };
+                rows.push(Row { stage: Stage::Binaries, item: name, state, key: Some(key) });
+            }
+        } else {
+            let item = "segments (known once the above are made)".to_owned();
+            rows.push(Row { stage: Stage::Binaries, item, state: State::Todo, key: None });
+        }
+        for item in ["site segment", "initramfs and archive", "SBOM and manifest"] {
+            rows.push(Row { stage: Stage::Package, item: item.to_owned(), state: State::Always, key: None });
+        }
+        Ok(rows)
+    }
+}
