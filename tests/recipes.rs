@@ -300,3 +300,90 @@ fn an_ordinary_user_builds_too() {
             .unwrap();
     assert_eq!(built.image.manifest.to_string(), manifest);
 }
+
+/// A registry on the loopback that ends with the test.
+struct Registry {
+    child: std::process::Child,
+    host: String,
+}
+
+impl Registry {
+    fn start(folder: &Path) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let host = format!("127.0.0.1:{port}");
+        let config = folder.join("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+             http: {{addr: '{host}'}}\n",
+            folder.join("registry").display()
+        );
+        fs::write(&config, text).unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("this test needs the program docker-registry: apt-get install docker-registry");
+        let registry = Self { child, host };
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(&registry.host).is_ok() {
+                return registry;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("docker-registry does not answer");
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn an_image_of_a_registry_is_a_component() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::start(root.path());
+    let maker = Store::open(root.path().join("maker")).unwrap();
+    let mut tree = hookos::initramfs::tree::Tree::new();
+    let hello = TreePath::new("hello").unwrap();
+    tree.insert(hello.clone(), hookos::initramfs::tree::Node::file(b"hello".to_vec(), 0o755, 1));
+    let layer = oci::write_layer(&maker, &tree, 1).unwrap();
+    let config = oci::Config { cmd: vec!["/hello".to_owned()], ..oci::Config::default() };
+    let image = oci::write_image(&maker, &[layer], &config).unwrap();
+    let layout = root.path().join("layout");
+    oci::export_layout(&maker, &image, &layout, "hello").unwrap();
+    let output = Command::new("skopeo")
+        .args(["copy", "--insecure-policy", "--dest-tls-verify=false"])
+        .arg(format!("oci:{}:hello", layout.display()))
+        .arg(format!("docker://{}/hello:1", registry.host))
+        .output()
+        .expect("this test needs the program skopeo: apt-get install skopeo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let store = Store::open(root.path().join("store")).unwrap();
+    let text = format!(
+        "description = \"x\"\nimage = \"{}/hello:1\"\n[run]\nstage = \"service\"\nnet = \"host\"\n",
+        registry.host
+    );
+    let definition = write_component(root.path(), "hello", &text);
+    let options = oci::registry::Options { insecure: vec![registry.host.clone()], ..Default::default() };
+    let ctx = context(&store, &broken(), Mode::Locked).with_registry(options);
+    let built = component::build_one(&ctx, &definition, &Silent).unwrap();
+    assert!(!built.cached);
+    assert_eq!(built.image.config.labels["org.mobyproject.config"], r#"{"net":"host"}"#);
+    assert_eq!(built.image.config.cmd, ["/hello"]);
+    assert_eq!(oci::read_image(&store, &built.image.manifest).unwrap(), built.image);
+    assert!(oci::image_tree(&store, &built.image).unwrap().get(&hello).is_some());
+    drop(registry);
+    let again = component::build_one(&ctx, &definition, &Silent).unwrap();
+    assert!(again.cached);
+    assert_eq!(again.image, built.image);
+    let text = text.replace("hello:1", "hello:2");
+    let definition = write_component(root.path(), "hello", &text);
+    let text = component::build_one(&ctx, &definition, &Silent).unwrap_err().to_string();
+    assert!(text.contains("hello:2") && text.contains("component.toml"), "{text}");
+}

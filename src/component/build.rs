@@ -2,11 +2,11 @@
 
 use super::binaries::{self, Program, Wanted};
 use super::definition::{Definition, Recipe, Source};
-use super::{packages, recipe};
+use super::{packages, pulled, recipe};
 use crate::debian::apt::{Apt, Freshness, Settings};
 use crate::debian::lock::Mode;
 use crate::debian::{Error as DebianError, lock::Package};
-use crate::oci::{self, Image};
+use crate::oci::{self, Image, credentials, registry};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker, Store};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Change when the same inputs would give other bytes.
-const VERSION: &str = "component 1";
+pub(super) const VERSION: &str = "component 1";
 
 /// What all components of a run share. Many threads may use one.
 pub struct Context {
@@ -26,6 +26,8 @@ pub struct Context {
     pub mode: Mode,
     /// No time in an image is later than this (seconds since 1970). None: than the newest package.
     pub epoch: Option<i64>,
+    /// How registries are spoken to, for components that are an image.
+    pub registry: registry::Options,
     /// Held while programs are looked up or built, so that cargo runs once.
     programs: Mutex<()>,
 }
@@ -90,6 +92,11 @@ impl Context {
             apt: Apt::new(store, archive),
             mode,
             epoch: None,
+            registry: registry::Options {
+                credentials: credentials::Credentials::of_user(),
+                refresh: mode == Mode::Update,
+                ..registry::Options::default()
+            },
             programs: Mutex::new(()),
         }
     }
@@ -98,6 +105,14 @@ impl Context {
     #[must_use]
     pub fn with_epoch(mut self, epoch: Option<i64>) -> Self {
         self.epoch = epoch;
+        self
+    }
+
+    /// Other certificates, proxies or credentials for registries than this user's.
+    #[must_use]
+    pub fn with_registry(mut self, options: registry::Options) -> Self {
+        self.registry =
+            registry::Options { refresh: self.mode == Mode::Update || options.refresh, ..options };
         self
     }
 
@@ -129,7 +144,7 @@ fn wanted(definition: &Definition) -> Vec<Wanted> {
 pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress) -> Result<Built> {
     let result = match &definition.source {
         Source::Recipe(recipe) => from_recipe(ctx, definition, recipe, progress),
-        Source::Image(reference) => from_registry(definition, reference),
+        Source::Image(reference) => pulled::build(ctx, definition, reference, progress),
         Source::Dockerfile(path) => Err(needs_docker(path)),
     };
     result.map_err(|problem| {
@@ -159,9 +174,14 @@ fn needs_docker(path: &Path) -> Problem {
         .remedy("leave the component out (--components-off, or `components_off` in the profile), or give it a [recipe]")
 }
 
-fn from_registry(definition: &Definition, reference: &str) -> Result<Built> {
-    Err(Problem::new(format!("image {reference} cannot be pulled by this version"))
-        .in_file(definition.folder.join(super::definition::FILE)))
+impl Input {
+    pub(super) fn of_definition(definition: &Definition) -> Self {
+        Self {
+            kind: "definition".to_owned(),
+            name: format!("{}/component.toml", definition.name),
+            digest: Digest::of(definition.text.as_bytes()),
+        }
+    }
 }
 
 fn from_recipe(

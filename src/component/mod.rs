@@ -12,6 +12,7 @@ mod elf;
 mod filter;
 mod merge;
 mod packages;
+mod pulled;
 mod recipe;
 mod values;
 mod workspace;

@@ -212,11 +212,7 @@ pub(super) fn inputs(
     files: &[OwnFile<'_>],
     programs: &[Program],
 ) -> Vec<Input> {
-    let mut all = vec![Input {
-        kind: "definition".to_owned(),
-        name: format!("{}/component.toml", definition.name),
-        digest: Digest::of(definition.text.as_bytes()),
-    }];
+    let mut all = vec![Input::of_definition(definition)];
     all.extend(packages.iter().map(|p| Input {
         kind: "package".to_owned(),
         name: p.file.clone(),
