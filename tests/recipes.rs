@@ -102,11 +102,10 @@ command = ["/usr/bin/openssl"]
 fn build(ctx: &Context, all: &[&Definition]) -> Vec<Built> {
     component::prepare(ctx, all, &Silent).unwrap();
     std::thread::scope(|scope| {
-        let begin = |definition: &&Definition| {
-            let definition = *definition;
-            scope.spawn(move || component::build_one(ctx, definition, &Silent).unwrap())
-        };
-        let running: Vec<_> = all.iter().map(begin).collect();
+        let mut running = Vec::new();
+        for definition in all {
+            running.push(scope.spawn(|| component::build_one(ctx, definition, &Silent).unwrap()));
+        }
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
