@@ -18,6 +18,7 @@ const ARTIFACTS: &[&str] = &[
     "hook_x86_64.tar.gz",
     "vmlinuz-x86_64",
     "initramfs-x86_64",
+    "cmdline-x86_64",
     "site.cpio.zst",
     "manifest.json",
     "sbom.cdx.json",
@@ -212,7 +213,11 @@ fn boots_and_serves(out: &Path) {
         accel: Accel::Tcg,
         kernel: out.join("vmlinuz-x86_64"),
         initramfs: out.join("initramfs-x86_64"),
-        append: format!("console=ttyS0,115200 worker_id={}", Machine::MAC),
+        append: format!(
+            "{} worker_id={}",
+            std::fs::read_to_string(out.join("cmdline-x86_64")).unwrap().trim(),
+            Machine::MAC
+        ),
         memory_mib: 2048,
         cpus: 2,
         smbios: Some("serial=HOOKTEST01".to_owned()),

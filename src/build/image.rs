@@ -33,6 +33,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The name that `kernel.image` of an image definition has when the profile says which kernel.
 pub const KERNEL: &str = "kernel";
 
+/// The artifact that holds the kernel command line.
+pub const CMDLINE: &str = "cmdline-x86_64";
+
 /// What to build, and with what.
 pub struct Request<'a> {
     /// The project's folder.
@@ -255,6 +258,7 @@ impl Request<'_> {
         let mut artifacts = Vec::new();
         let name = format!("site.cpio.{}", options.compression.extension());
         artifacts.push(output.write(&name, &site)?);
+        artifacts.push(output.write(CMDLINE, self.cmdline(assembly).as_bytes())?);
         artifacts.push(output.write("vmlinuz-x86_64", &assembly.kernel_binary()?)?);
         let joined = |name: &str, result: std::result::Result<(u64, Digest), join::Error>| {
             let (bytes, sha256) = result.map_err(|e| {
@@ -292,6 +296,13 @@ impl Request<'_> {
             output.announce(task.run(), artifact);
         }
         Ok(artifacts)
+    }
+
+    /// The kernel command line that the image is meant for: the definition's, then the site's.
+    fn cmdline(&self, assembly: &Assembly<'_>) -> String {
+        let definition = assembly.plan.kernel.as_ref().map(|kernel| kernel.cmdline.clone());
+        let words: Vec<String> = definition.into_iter().chain(self.site.kernel_append()).collect();
+        format!("{}\n", words.join(" "))
     }
 
     /// The last member: small, made each time, and never sharing inodes with what came before.

@@ -4,8 +4,8 @@ use super::context::Context;
 use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
+use crate::build::image::CMDLINE;
 use crate::problem::{Exit, Problem, Result};
-use crate::site::FieldFlags;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -74,13 +74,15 @@ fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
                 .remedy(format!("build the image first: hookos build {}", args.profile)));
         }
     }
-    let mut append = "console=ttyS0,115200".to_owned();
+    let file = out.join(CMDLINE);
+    let mut append = std::fs::read_to_string(&file)
+        .map_err(|e| Problem::usage("the kernel command line cannot be read").in_file(&file).because(e))?
+        .trim()
+        .to_owned();
     if !args.append.iter().any(|words| words.contains("worker_id=")) {
         append.push_str(&format!(" worker_id={}", args.mac.to_lowercase()));
     }
-    // The image may be another machine's: without its profile there is nothing to add.
-    let site = context.site(&args.profile, FieldFlags::default()).ok();
-    for words in site.and_then(|site| site.kernel_append()).iter().chain(&args.append) {
+    for words in &args.append {
         append.push(' ');
         append.push_str(words);
     }
