@@ -454,6 +454,18 @@ fn a_proxy_password_is_neither_shown_nor_saved() {
 }
 
 #[test]
+fn a_password_hash_is_neither_shown_nor_saved() {
+    let p = Project::new();
+    let words = ["configure", "--profile", "x", "--cluster-domain", "example.com", "--getty", "login"];
+    let output = p.run(&words);
+    assert!(text(&output).contains("nobody can log in"), "{}", text(&output));
+    let output =
+        p.command(&words).env("HOOKOS_ROOT_PASSWORD_HASH", "$6$canary$canarycanarycanary").output().unwrap();
+    assert!(output.status.success() && !text(&output).contains("nobody can log in"), "{}", text(&output));
+    assert!(!text(&output).contains("canary") && !p.read("profiles/x.toml").contains("canary"));
+}
+
+#[test]
 fn a_bad_profile_tells_all_problems_by_line() {
     let p = Project::new();
     std::fs::create_dir_all(p.path("profiles")).unwrap();

@@ -6,9 +6,7 @@ use crate::site::config_file;
 use crate::site::field::{Default, Kind};
 use crate::site::files::{self, Found};
 use crate::site::resolve::{Lookup, together};
-use crate::site::{
-    Field, FieldFlags, Origin, Profile, ResolvedSite, Section, Sources, Value, docs, resolve, secret,
-};
+use crate::site::{Field, FieldFlags, Origin, Profile, ResolvedSite, Section, Sources, Value, docs, resolve};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -160,11 +158,10 @@ fn save_values(
             (Some(Value::Text(text)), Kind::Path) => Some(Value::Text(for_profile(path, Path::new(text))?)),
             (value, _) => value.clone(),
         };
-        let secret = field.kind.may_hold_credentials()
-            && value.as_ref().is_some_and(|v| secret::has_credentials(&v.text()));
+        let secret = value.as_ref().is_some_and(|v| field.kind.is_secret(&v.text()));
         if let (true, Some(name)) = (secret, given) {
             warnings.push(
-                Problem::usage(format!("{name} has a user name or password, so it is not saved"))
+                Problem::usage(format!("{name} is a secret, so it is not saved"))
                     .remedy(format!("keep it in the environment as {} when you build", field.env)),
             );
             continue;

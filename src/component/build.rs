@@ -135,11 +135,8 @@ pub fn build<'p>(
     jobs: usize,
     progress: &(dyn Fn(&Definition) -> Box<dyn Progress + 'p> + Sync),
 ) -> Result<Vec<Built>> {
-    let mut all: Vec<Wanted> = definitions.iter().flat_map(|d| wanted(d)).collect();
-    all.sort();
-    all.dedup();
     if let Some(first) = definitions.iter().find(|d| !wanted(d).is_empty()) {
-        ctx.programs(&all, &*progress(first))?;
+        prepare(ctx, definitions, &*progress(first))?;
     }
     let slots: Vec<Mutex<Option<Result<Built>>>> = definitions.iter().map(|_| Mutex::new(None)).collect();
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -186,7 +183,7 @@ pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress
 fn needs_docker(path: &Path) -> Problem {
     Problem::new("a Dockerfile needs the Docker engine, which this version does not call yet")
         .in_file(path)
-        .remedy("leave the component out of the profile (field `components_off`), or give it a [recipe]")
+        .remedy("leave the component out (--components-off, or `components_off` in the profile), or give it a [recipe]")
 }
 
 fn from_registry(definition: &Definition, reference: &str) -> Result<Built> {
@@ -222,9 +219,13 @@ fn from_recipe(
                 continue;
             }
             Err(error) => {
+                let renew = matches!(error, DebianError::Gone { .. } | DebianError::Changed { .. });
                 let mut problem = Problem::from(error);
-                if problem.place().is_none() {
-                    problem = problem.in_file(packages::lock_path(definition));
+                if renew {
+                    let remedy = problem.remedy_text().unwrap_or_default().to_owned();
+                    problem = problem
+                        .in_file(packages::lock_path(definition))
+                        .remedy(format!("{remedy}: hookos components --update {}", definition.name));
                 }
                 return Err(problem);
             }

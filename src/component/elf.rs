@@ -65,7 +65,13 @@ pub(super) fn check(
             missing.entry(interpreter.clone()).or_default().push(path.clone());
         }
         for library in &needs.libraries {
-            if !optional.contains(library) && !finds(tree, path, library, &needs.search) {
+            let beside = || {
+                // Private libraries name each other without a folder: the program that loads them has
+                // the folder in its RUNPATH.
+                let beside = path.parent().map(|folder| format!("{folder}/{library}"));
+                needs.interpreter.is_none() && beside.is_some_and(|path| is_file(tree, &path))
+            };
+            if !optional.contains(library) && !finds(tree, path, library, &needs.search) && !beside() {
                 missing.entry(library.clone()).or_default().push(path.clone());
             }
         }

@@ -5,19 +5,23 @@ use crate::initramfs::tree::{Tree, TreePath};
 use crate::problem::{Problem, Result};
 use globset::{GlobSet, GlobSetBuilder};
 
-/// Left out of every recipe: texts for people at a desk. The licences of the packages, which lie in
+/// Left out of every recipe: texts for people at a desk, and hooks of tools that do not run here. The licences of the packages, which lie in
 /// usr/share/doc too, are listed in the SBOM.
 const ALWAYS: &[&str] = &[
+    "usr/share/applications/**",
+    "usr/share/apport/**",
     "usr/share/bash-completion/**",
     "usr/share/bug/**",
     "usr/share/doc-base/**",
     "usr/share/doc/**",
     "usr/share/fish/**",
     "usr/share/info/**",
+    "usr/share/initramfs-tools/**",
     "usr/share/linda/**",
     "usr/share/lintian/**",
     "usr/share/locale/**",
     "usr/share/man/**",
+    "usr/share/pixmaps/**",
     "usr/share/zsh/**",
 ];
 
@@ -43,7 +47,7 @@ pub(super) fn apply(tree: &mut Tree, drop: &[Glob], keep: &[Glob]) -> Result<()>
     let mut gone: Vec<TreePath> = Vec::new();
     let mut needed: std::collections::BTreeSet<TreePath> = std::collections::BTreeSet::new();
     let mut emptied: std::collections::BTreeSet<TreePath> = std::collections::BTreeSet::new();
-    for (path, node) in tree.iter() {
+    for (path, _) in tree.iter() {
         if stays(path) {
             let mut above = path.parent();
             while let Some(folder) = above.filter(|p| !p.is_root()) {
@@ -59,7 +63,6 @@ pub(super) fn apply(tree: &mut Tree, drop: &[Glob], keep: &[Glob]) -> Result<()>
                 above = folder.parent();
                 emptied.insert(folder);
             }
-            let _ = node;
         }
     }
     for path in gone.iter().rev() {

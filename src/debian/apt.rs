@@ -104,12 +104,23 @@ impl Apt {
         }
         let suite = self.open(suite)?;
         self.refresh(&suite, freshness, progress)?;
-        let mut command = suite.command("apt-get")?;
-        command.args(["install", "--print-uris", "-y", "-qq", "--no-install-recommends"]).args(packages);
-        let output = run("apt-get", &mut command, progress, || ())?;
+        let ask = || {
+            let mut command = suite.command("apt-get")?;
+            command.args(["install", "--print-uris", "-y", "-qq", "--no-install-recommends"]).args(packages);
+            run("apt-get", &mut command, progress, || ())
+        };
+        let mut output = ask()?;
+        if !output.ok && !self.is_refreshed(&suite) {
+            // The lists may be old, or damaged by a power cut.
+            self.refresh(&suite, Freshness::Now, progress)?;
+            output = ask()?;
+        }
         if !output.ok {
             let packages = packages.join(" ");
             return Err(Error::Resolve { suite: suite.name, packages, lines: said(output) });
+        }
+        for name in leave_out.iter().filter(|name| !output.stdout.contains(&format!("' {name}_"))) {
+            progress.log(&format!("`leave_out` names {name}, which nothing here would bring"));
         }
         let mut found = Vec::new();
         for line in output.stdout.lines().filter(|l| l.starts_with('\'')) {
@@ -347,7 +358,7 @@ impl Suite {
         self.command_for(program, updates)
     }
 
-    /// Writes the private configuration (mode 0600: proxies and mirrors may carry passwords) and
+    /// Writes the private configuration (in a folder of mode 0700: proxies and mirrors may carry passwords) and
     /// returns a command that uses it.
     fn command_for(&self, program: &'static str, updates: bool) -> Result<Command, Error> {
         let folder = self.scratch.path();
@@ -375,7 +386,7 @@ impl Suite {
              APT::Architecture \"amd64\";\nAPT::Architectures \"amd64\";\nAPT::Default-Release \"\";\n\
              APT::Install-Recommends \"false\";\nAPT::Install-Suggests \"false\";\n\
              APT::Sandbox::User \"root\";\nAPT::Color \"0\";\n\
-             Acquire::Languages \"none\";\nAcquire::ForceHash \"SHA256\";\nAcquire::GzipIndexes \"true\";\n\
+             Acquire::AllowReleaseInfoChange \"true\";\nAcquire::Languages \"none\";\nAcquire::ForceHash \"SHA256\";\nAcquire::GzipIndexes \"true\";\n\
              Acquire::AllowInsecureRepositories \"false\";\nAcquire::AllowWeakRepositories \"false\";\n\
              Acquire::AllowDowngradeToInsecureRepositories \"false\";\n",
             acquire = self.acquire,

@@ -58,7 +58,8 @@ impl Error {
             Self::NoKeyring { .. } => "apt-get install debian-archive-keyring",
             Self::NoMirror { .. } | Self::BadMirror(_) => {
                 "add the archive to the host's apt sources, or \
-                name it in the profile (fields `debian_mirror` and `debian_security_mirror`)"
+                name it: --debian-mirror and --debian-security-mirror, or `[debian] mirror` and \
+                `security_mirror` in the profile"
             }
             Self::BadSuite(_) => "use a code name such as trixie, bookworm or bullseye",
             Self::Update { lines, .. } if lines.iter().any(|l| l.contains("is expired")) => {
@@ -83,8 +84,8 @@ impl Error {
                 "renew the lock: `hookos components --update NAME` with the component's name"
             }
             Self::Changed { .. } => {
-                "do not use this mirror: the same version must have the same bytes. If \
-                the lock is wrong, renew it: `hookos components --update NAME`"
+                "do not use this mirror: the same version must have the same bytes; or \
+                renew the lock, if somebody changed it by hand"
             }
             _ => return None,
         };

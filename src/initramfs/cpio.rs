@@ -9,6 +9,14 @@
 //! that, files of [`SHARED_FROM`] bytes and more get an inode number made of their content, mode,
 //! owner and time, and a link count of 2; the data is there each time, so a segment is whole alone.
 //! 64 bits of the hash are used (the number and both device fields); the kernel compares all three.
+//!
+//! What the kernel (5.10, booted) does with such a table decides what may lie on top of it:
+//! a file over a shared file is written **into** the shared inode, so all its names change; the same
+//! shared file again at the same path is unlinked and then cannot be linked to itself, so it is lost;
+//! a shared file whose first name was replaced is written into the replacement. A member whose names
+//! may be in earlier members is therefore written as [`Inodes::Over`]: a symlink in front of each entry
+//! unlinks what is there, and a trailer at the end empties the table. The last member of an initramfs
+//! has to be one, for the table (8 KiB for each shared file) is freed by a trailer only.
 
 use super::tree::{Content, Kind, Node, Tree, TreePath};
 use crate::store::{Digest, Hasher, Store};
@@ -28,6 +36,10 @@ pub const VERSION: u32 = 1;
 pub enum Error {
     #[error("{path} has {len} bytes; a cpio newc file holds less than 4 GiB")]
     TooLarge { path: TreePath, len: u64 },
+    #[error("{0} is a symlink whose target Linux cannot have: 1 to 4095 bytes without a NUL")]
+    Target(TreePath),
+    #[error("the name of {0} is longer than 255 bytes, more than Linux takes")]
+    LongName(TreePath),
     #[error("{path}: {source}")]
     Store { path: TreePath, source: crate::store::Error },
     #[error("reading the content of {path}: {source}")]
@@ -41,9 +53,18 @@ pub enum Error {
 pub enum Inodes {
     /// Equal files of [`SHARED_FROM`] bytes and more are one inode, also over members.
     Shared,
-    /// Each name has its own inode: for members whose files a later member may overwrite.
+    /// Each name has its own inode: for members without equal files.
     Own,
+    /// As [`Inodes::Own`], for members that may replace what earlier members hold, and for the last one:
+    /// each entry removes what has its name, and a trailer ends the member. `cpio` needs its option `-u`.
+    Over,
 }
+
+/// The longest name in a folder, in bytes (NAME_MAX).
+const LONGEST_NAME: usize = 255;
+
+/// What [`Inodes::Over`] puts in front of an entry points here: the folder that it is in.
+const PLACEHOLDER: &[u8] = b".";
 
 /// Counts of a written archive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -95,7 +116,8 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Writes `tree` as one archive without a trailer. Times after `latest` become `latest`.
+/// Writes `tree` as one archive, without a trailer unless `inodes` says so. Times after `latest` become
+/// `latest`.
 pub fn write(
     store: &Store,
     tree: &Tree,
@@ -106,10 +128,23 @@ pub fn write(
     let mut contents = Contents::new(store);
     let mut out = Counted { out, bytes: 0 };
     let mut done = Written::default();
-    // Below 2^28 in device 0:0; shared inodes have a device field that is never 0.
-    let mut next = 1u32;
+    // Numbers in device 0:0; shared inodes have a device field that is never 0.
+    let mut next = 0u32;
+    let mut number = || {
+        next += 1;
+        next
+    };
     let mut seen = HashSet::new();
     for (path, node) in tree.iter().filter(|(path, _)| !path.is_root()) {
+        // The kernel drops what it cannot make without a word.
+        if path.name().len() > LONGEST_NAME {
+            return Err(Error::LongName(path.clone()));
+        }
+        // A folder keeps what is in it, and a symlink always replaces what is there.
+        if inodes == Inodes::Over && !matches!(node.kind, Kind::Directory | Kind::Symlink(_)) {
+            let link = Node::symlink(PLACEHOLDER, node.mtime);
+            Header { ino: number(), ..Header::new(&link, latest) }.symlink(&mut out, path, PLACEHOLDER)?;
+        }
         let mut header = Header::new(node, latest);
         match &node.kind {
             Kind::File(content) => {
@@ -119,30 +154,28 @@ pub fn write(
                 if shared {
                     header.share(&mut contents, path, content)?;
                 } else {
-                    header.ino = next;
-                    next += 1;
+                    header.ino = number();
                 }
                 header.write(&mut out, path.as_bytes())?;
                 contents.copy(path, content, &mut out)?;
                 if !shared || seen.insert((header.ino, header.dev_major, header.dev_minor)) {
                     done.content += len;
                 }
+                out.pad()?;
             }
             Kind::Symlink(target) => {
-                header.ino = next;
-                next += 1;
-                header.size = target.len() as u32;
-                header.write(&mut out, path.as_bytes())?;
-                out.write_all(target)?;
+                header.ino = number();
+                header.symlink(&mut out, path, target)?;
             }
             _ => {
-                header.ino = next;
-                next += 1;
+                header.ino = number();
                 header.write(&mut out, path.as_bytes())?;
             }
         }
-        out.pad()?;
         done.files += 1;
+    }
+    if inodes == Inodes::Over {
+        write_trailer(&mut out)?;
     }
     done.archive = out.bytes;
     Ok(done)
@@ -218,6 +251,17 @@ impl Header {
         self.dev_minor = part(8) & 0xffff;
         self.nlink = 2;
         Ok(())
+    }
+
+    /// Writes a whole entry.
+    fn symlink(mut self, out: &mut Counted<impl Write>, path: &TreePath, target: &[u8]) -> Result<(), Error> {
+        if !(1..=TreePath::LONGEST).contains(&target.len()) || target.contains(&0) {
+            return Err(Error::Target(path.clone()));
+        }
+        self.size = target.len() as u32;
+        self.write(out, path.as_bytes())?;
+        out.write_all(target)?;
+        Ok(out.pad()?)
     }
 
     fn write(&self, out: &mut impl Write, name: &[u8]) -> io::Result<()> {
@@ -378,6 +422,54 @@ mod tests {
 
     fn path(text: &str) -> TreePath {
         TreePath::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_member_that_lies_over_others_unlinks_first_and_ends_the_link_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut tree = Tree::new();
+        tree.insert(path("etc"), Node::directory(0o755, 5));
+        tree.insert(path("etc/a"), Node::file(vec![1; 9000], 0o644, 5));
+        tree.insert(path("etc/b"), Node::file(vec![1; 9000], 0o644, 5));
+        let mut bytes = Vec::new();
+        let written = write(&store, &tree, Inodes::Over, 100, &mut bytes).unwrap();
+        assert_eq!((written.files, written.archive), (3, bytes.len() as u64));
+        let mut got = Vec::new();
+        read(bytes.as_slice(), 1 << 20, |e| got.push((e.name, e.mode >> 12, e.nlink, e.ino))).unwrap();
+        let name = |text: &str| text.as_bytes().to_vec();
+        assert_eq!(
+            got,
+            [
+                (name("etc"), 0o04, 2, 1),
+                (name("etc/a"), 0o12, 1, 2),
+                (name("etc/a"), 0o10, 1, 3),
+                (name("etc/b"), 0o12, 1, 4),
+                (name("etc/b"), 0o10, 1, 5),
+            ]
+        );
+        assert!(bytes.windows(10).any(|w| w == b"TRAILER!!!"));
+    }
+
+    #[test]
+    fn what_the_kernel_would_drop_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let refused = |name: &str, node: Node| {
+            let mut tree = Tree::new();
+            tree.insert(path(name), node);
+            write(&store, &tree, Inodes::Own, 0, &mut Vec::new()).unwrap_err()
+        };
+        for target in [Vec::new(), b"a\0b".to_vec(), vec![b'x'; 4096]] {
+            assert!(matches!(refused("l", Node::symlink(target, 0)), Error::Target(_)));
+        }
+        assert!(matches!(refused(&"n".repeat(256), Node::file(*b"", 0o644, 0)), Error::LongName(_)));
+        let len = 1 << 32;
+        let content = Content::Blob { digest: Digest::of(b""), offset: 0, len };
+        assert!(matches!(
+            refused("f", Node::new(Kind::File(content), 0o644, 0)),
+            Error::TooLarge { len: 0x1_0000_0000, .. }
+        ));
     }
 
     #[test]

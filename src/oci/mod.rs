@@ -32,6 +32,7 @@ pub struct Config {
 }
 
 mod acquire;
+pub mod credentials;
 mod header;
 pub mod image;
 pub mod import;
@@ -39,6 +40,7 @@ pub mod index;
 pub mod layer;
 pub mod layout;
 mod merge;
+pub mod registry;
 
 pub use acquire::Platform;
 pub use image::{read_image, write_image};
@@ -46,3 +48,4 @@ pub use import::import_layer;
 pub use index::{Error, Source};
 pub use layer::{Layer, image_tree, write_layer};
 pub use layout::{export_layout, import_layout};
+pub use registry::pull;

@@ -84,7 +84,9 @@ pub fn example_profile() -> String {
             if !f.default_text().is_empty() {
                 let _ = writeln!(text, "# Default: {}", f.default_text());
             }
-            if let Ok(Some(value)) = Value::parse(f.kind, f.example) {
+            if f.kind.is_secret(f.example) {
+                let _ = writeln!(text, "# Never here: {}=...", f.env);
+            } else if let Ok(Some(value)) = Value::parse(f.kind, f.example) {
                 let _ = writeln!(text, "#{} = {}", f.key, super::profile::item_of(&value));
             }
         }
@@ -124,8 +126,8 @@ mod tests {
             .unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
         assert!(
-            site.iter()
-                .all(|(f, r)| r.value.is_some() && r.origin.to_string() != "default" || f.key.is_empty())
+            site.iter().all(|(f, r)| matches!(r.origin, super::super::Origin::Profile { .. })
+                || f.kind.is_secret(f.example))
         );
     }
 }

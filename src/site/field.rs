@@ -4,6 +4,7 @@
 //! `config.template` key, env_config key, validation, help, docs/fields.md and every screen.
 
 use super::fields::{FIELDS, Id};
+use super::secret;
 use super::value::Value;
 
 /// A table of the profile. The order here is the order in files and on screens.
@@ -63,6 +64,8 @@ pub enum Kind {
     Ips(usize),
     /// Domain names.
     Domains,
+    /// Host names and IP addresses.
+    Servers,
     /// `ADDRESS NAME...` entries, as in /etc/hosts.
     Hosts,
     Choice(&'static [&'static str]),
@@ -78,17 +81,42 @@ pub enum Kind {
     Names,
     /// `role=component` pairs.
     Roles,
+    /// A password's crypt(3) text, SHA-256 or SHA-512. Always a secret.
+    PasswordHash,
 }
 
 impl Kind {
     /// Whether values are lists (written as arrays in profiles, with commas elsewhere).
     pub fn is_list(self) -> bool {
-        matches!(self, Self::NoProxy | Self::Ips(_) | Self::Domains | Self::Hosts | Self::Names | Self::Roles)
+        matches!(
+            self,
+            Self::NoProxy
+                | Self::Ips(_)
+                | Self::Domains
+                | Self::Servers
+                | Self::Hosts
+                | Self::Names
+                | Self::Roles
+        )
     }
 
-    /// Whether a value can carry a user name and password.
-    pub fn may_hold_credentials(self) -> bool {
-        matches!(self, Self::Url | Self::Proxy)
+    /// Whether this value, in its one-line form, is or carries a secret: a password's hash, or a URL
+    /// with a user name or password.
+    pub fn is_secret(self, text: &str) -> bool {
+        match self {
+            Self::PasswordHash => true,
+            Self::Url | Self::Proxy => secret::has_credentials(text),
+            _ => false,
+        }
+    }
+
+    /// A value's one-line form as it may be shown.
+    pub fn masked(self, text: &str) -> String {
+        match self {
+            Self::PasswordHash => secret::MASK.to_owned(),
+            Self::Url | Self::Proxy => secret::mask(text),
+            _ => text.to_owned(),
+        }
     }
 
     /// The placeholder for a value in help texts.
@@ -101,6 +129,8 @@ impl Kind {
             Self::NoProxy => "HOST,...",
             Self::Ips(_) => "ADDRESS,...",
             Self::Domains => "DOMAIN,...",
+            Self::Servers => "HOST,...",
+            Self::PasswordHash => "HASH",
             Self::Hosts => "ADDRESS NAME,...",
             Self::Choice(_) => "CHOICE",
             Self::Bool => "true|false",
@@ -127,6 +157,10 @@ impl Kind {
             Self::NoProxy => "hosts, domains, addresses and networks, separated by commas".into(),
             Self::Ips(most) => format!("up to {most} IP addresses, separated by commas"),
             Self::Domains => "domain names, separated by commas".into(),
+            Self::Servers => "host names and IP addresses, separated by commas".into(),
+            Self::PasswordHash => {
+                "a crypt(3) text `$6$salt$hash` or `$5$salt$hash`, as `openssl passwd -6` makes it".into()
+            }
             Self::Hosts => "entries `ADDRESS NAME [NAME...]`, separated by commas".into(),
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
             Self::Bool => "true or false".into(),

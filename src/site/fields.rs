@@ -25,6 +25,7 @@ pub enum Id {
     ExternalProxy,
     Nameservers,
     SearchDomains,
+    NtpServers,
     CaFile,
     ServerCertFile,
     PlaceholderCertificates,
@@ -32,6 +33,7 @@ pub enum Id {
     KernelAppend,
     Compression,
     Getty,
+    RootPasswordHash,
     Definition,
     ComponentsOff,
     ComponentsOn,
@@ -323,6 +325,18 @@ pub static FIELDS: &[Field] = &[
         ..PLAIN
     },
     Field {
+        id: Id::NtpServers,
+        section: Section::Network,
+        key: "ntp_servers",
+        flag: "ntp-servers",
+        env: "HOOKOS_NTP_SERVERS",
+        kind: Kind::Servers,
+        help: "Time servers; `none` leaves the clock alone",
+        more: "Default: the servers that DHCP names, else the public pool.",
+        example: "ntp.example.com,192.0.2.123",
+        ..PLAIN
+    },
+    Field {
         id: Id::CaFile,
         section: Section::Certificates,
         key: "ca",
@@ -404,10 +418,22 @@ pub static FIELDS: &[Field] = &[
         flag: "getty",
         env: "HOOKOS_GETTY",
         kind: Kind::Choice(&["login", "insecure", "off"]),
-        default: Default::Is("login"),
+        default: Default::Is("off"),
         help: "What each console shows",
-        more: "login: a log-in prompt; insecure: a root shell without a password; off: nothing.",
+        more: "login: a log-in prompt for root; insecure: a root shell without a password; off: nothing.",
         example: "insecure",
+        ..PLAIN
+    },
+    Field {
+        id: Id::RootPasswordHash,
+        section: Section::Image,
+        key: "root_password_hash",
+        flag: "root-password-hash",
+        env: "HOOKOS_ROOT_PASSWORD_HASH",
+        kind: Kind::PasswordHash,
+        help: "Hash of root's password, for getty = login",
+        more: "A profile never holds it: give it in the environment when you build. `openssl passwd -6` makes one.",
+        example: "$6$saltsalt$abcdefgh.ijkl/0123",
         ..PLAIN
     },
     Field {

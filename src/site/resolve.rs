@@ -164,6 +164,12 @@ pub fn resolve(name: &str, sources: &Sources<'_>) -> Resolution {
             "{host} has no `keycloak` in its name, so the host that hands out release tokens cannot be told from it"
         )));
     }
+    if site.getty() == Getty::Login && site.get(Id::RootPasswordHash).is_none() {
+        warnings.push(
+            Problem::usage("getty is `login` and no password is given, so nobody can log in on a console")
+                .remedy("give HOOKOS_ROOT_PASSWORD_HASH when you build: openssl passwd -6 makes one"),
+        );
+    }
     Resolution { site, problems, warnings }
 }
 
@@ -257,8 +263,8 @@ impl ResolvedSite {
     pub fn getty(&self) -> Getty {
         match self.text(Id::Getty).as_deref() {
             Some("insecure") => Getty::Insecure,
-            Some("off") => Getty::Off,
-            _ => Getty::Login,
+            Some("login") => Getty::Login,
+            _ => Getty::Off,
         }
     }
 
@@ -381,7 +387,7 @@ mod tests {
         // The machine's own proxy is weaker than the profile, and a blank variable is none.
         assert_eq!(site.resolved(Id::HttpProxy).origin, Origin::Ambient("http_proxy"));
         assert_eq!(site.list(Id::NoProxy), ["profile"]);
-        assert_eq!(site.getty(), Getty::Login);
+        assert_eq!(site.getty(), Getty::Off);
         assert_eq!(
             get(&flags, true, false).get(Id::HttpProxy),
             None,

@@ -9,10 +9,11 @@
 //! | `/etc/hook/site.json` | people: which build this is |
 //! | `/etc/idp/ca.pem`, `/etc/idp/server_cert.pem` | services: certificates ([`super::certificates`]) |
 //!
-//! Keys of `/etc/hook/settings`: `GETTY` = `login`, `insecure` or `off` (what each console shows).
+//! Keys of `/etc/hook/settings` (`hookos_guest::settings` reads it; no shell does): `GETTY` = `login`,
+//! `insecure` or `off`; `ROOT_PASSWORD_HASH`, a crypt(3) text; `NTP_SERVERS`, with commas, or `none`.
 //!
 //! The directories `/etc/hook` and `/etc/idp` are the base's; the segment holds no directory, so it
-//! changes the mode of none. All files are 0644, root:root, with names of their own: they are never
+//! changes the mode of none. The files are root:root, 0644 (settings: 0600), with names of their own: they are never
 //! hard links, which a later segment must not write through.
 
 use super::certificates::SiteCertificates;
@@ -36,6 +37,9 @@ pub struct BuildRecord {
     pub source_date_epoch: Option<i64>,
 }
 
+/// May hold a password's hash, so only root reads it.
+const SETTINGS: &str = "etc/hook/settings";
+
 /// The files of a site. `mtime` (seconds since 1970) is the time of every file.
 pub fn site_tree(
     site: &ResolvedSite,
@@ -45,12 +49,13 @@ pub fn site_tree(
 ) -> Result<Tree> {
     let mut tree = Tree::new();
     let mut put = |path: &str, bytes: Vec<u8>| -> Result<()> {
+        let mode = if path == SETTINGS { 0o600 } else { 0o644 };
         let path = TreePath::new(path).map_err(|e| Problem::new("a path of the site segment").because(e))?;
-        tree.insert(path, Node::file(bytes, 0o644, mtime));
+        tree.insert(path, Node::file(bytes, mode, mtime));
         Ok(())
     };
     put("etc/hook/env_config", env_config::render(site).into_bytes())?;
-    put("etc/hook/settings", settings(site).into_bytes())?;
+    put(SETTINGS, settings(site).into_bytes())?;
     if let Some(text) = hosts(site) {
         put("etc/hook/hosts", text.into_bytes())?;
     }
@@ -65,7 +70,13 @@ pub fn site_tree(
 
 /// `/etc/hook/settings`.
 fn settings(site: &ResolvedSite) -> String {
-    format!("GETTY={}\n", site.getty().name())
+    let mut text = format!("GETTY={}\n", site.getty().name());
+    for (key, id) in [("ROOT_PASSWORD_HASH", Id::RootPasswordHash), ("NTP_SERVERS", Id::NtpServers)] {
+        if let Some(value) = site.text(id) {
+            let _ = writeln!(text, "{key}={value}");
+        }
+    }
+    text
 }
 
 /// `/etc/hook/hosts`: `ADDRESS NAME...` lines.
@@ -143,7 +154,8 @@ mod tests {
             let Kind::File(Content::Inline(bytes)) = &node.kind else {
                 panic!("{path} is no file in memory")
             };
-            assert_eq!((node.mode, node.uid, node.gid, node.mtime), (0o644, 0, 0, 7));
+            let mode = if path.to_string() == "/etc/hook/settings" { 0o600 } else { 0o644 };
+            assert_eq!((node.mode, node.uid, node.gid, node.mtime), (mode, 0, 0, 7));
             texts.insert(path.to_string(), String::from_utf8(bytes.to_vec()).unwrap());
         }
         (tree, texts)
@@ -158,7 +170,9 @@ mod tests {
             (Id::Nameservers, "192.0.2.53"),
             (Id::SearchDomains, "example.com,example.org"),
             (Id::HttpProxy, "http://u:canary@proxy:1"),
-            (Id::Getty, "off"),
+            (Id::Getty, "login"),
+            (Id::RootPasswordHash, "$6$canary..$canary.canary"),
+            (Id::NtpServers, "none"),
             (Id::DebianMirror, "http://mirror.example.com"),
         ]);
         assert_eq!(
@@ -169,7 +183,8 @@ mod tests {
              OBM_PORT=443\nlogging_svc=logs-node.example.com\n\
              EXTRA_HOSTS=\"192.0.2.1 a b,192.0.2.2 c\"\nhttp_proxy=http://u:canary@proxy:1\n"
         );
-        assert_eq!(texts["/etc/hook/settings"], "GETTY=off\n");
+        let settings = "GETTY=login\nROOT_PASSWORD_HASH=$6$canary..$canary.canary\nNTP_SERVERS=none\n";
+        assert_eq!(texts["/etc/hook/settings"], settings);
         assert_eq!(texts["/etc/hook/hosts"], "192.0.2.1 a b\n192.0.2.2 c\n");
         assert_eq!(texts["/etc/hook/resolv.conf"], "search example.com example.org\nnameserver 192.0.2.53\n");
         let json = &texts["/etc/hook/site.json"];

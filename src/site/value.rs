@@ -7,7 +7,6 @@
 
 use super::field::Kind;
 use super::secret::mask;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A valid value.
@@ -105,7 +104,7 @@ impl Value {
 
     /// The one-line form for people: credentials are masked.
     pub fn shown(&self, kind: Kind) -> String {
-        if kind.may_hold_credentials() { mask(&self.text()) } else { self.text() }
+        kind.masked(&self.text())
     }
 
     /// For machine-readable output: credentials are masked.
@@ -123,13 +122,6 @@ impl Value {
             Self::List(items) => items,
             _ => &[],
         }
-    }
-}
-
-impl fmt::Display for Value {
-    /// Without credentials, whatever the kind.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&mask(&self.text()))
     }
 }
 
@@ -155,6 +147,7 @@ fn check_text(kind: Kind, text: &str) -> Result<(), Invalid> {
                 invalid(format!("{text:?} is not a choice"))
             }
         }
+        Kind::PasswordHash => check_hash(text),
         Kind::Path | Kind::Text => match text.chars().find(|c| c.is_control()) {
             Some(c) => invalid(format!("the value has the control character {:?}", c)),
             None => Ok(()),
@@ -170,6 +163,8 @@ fn check_item(kind: Kind, item: &str) -> Result<(), Invalid> {
             Err(_) => invalid(format!("{item:?} is not an IP address")),
         },
         Kind::Domains => check_host(item),
+        Kind::Servers if item.parse::<IpAddr>().is_ok() => Ok(()),
+        Kind::Servers => check_host(item),
         Kind::NoProxy => check_no_proxy(item),
         Kind::Hosts => {
             let mut words = item.split(' ');
@@ -196,6 +191,18 @@ fn check_name(text: &str) -> Result<(), Invalid> {
     let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if text.is_empty() || text.starts_with(['.', '-']) || !text.chars().all(good) {
         return invalid(format!("{text:?} is not a name"));
+    }
+    Ok(())
+}
+
+/// What the image's log-in program checks; the text goes into a line of /etc/shadow. No message shows it.
+fn check_hash(text: &str) -> Result<(), Invalid> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"./$=".contains(&b);
+    if !text.starts_with("$5$") && !text.starts_with("$6$") {
+        return invalid("the value does not begin with $6$ or $5$ (a password itself is not taken)");
+    }
+    if !(20..=200).contains(&text.len()) || !text.bytes().all(good) {
+        return invalid("the value is not a crypt(3) text");
     }
     Ok(())
 }
@@ -422,5 +429,10 @@ mod tests {
         bad(Kind::Choice(&["a"]), "b");
         bad(Kind::Bool, "maybe");
         bad(Kind::Text, "a\nb");
+        ok(Kind::PasswordHash, "$6$saltsalt$abcdefgh.ijkl/0123");
+        for text in ["canary", "$6$canary", "$1$canarycanarycanarycanary", "$6$canary canary canary:"] {
+            assert!(!bad(Kind::PasswordHash, text).contains("canary"));
+        }
+        ok(Kind::Servers, "time.example.com,192.0.2.1,2001:db8::1");
     }
 }

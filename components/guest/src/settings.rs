@@ -5,8 +5,6 @@
 //! |---|---|---|
 //! | `GETTY` | `login`, `insecure`, `off` | `off` |
 //! | `ROOT_PASSWORD_HASH` | crypt(3) text, `$6$...` | nobody can log in |
-//! | `NAMESERVERS` | addresses | none until DHCP names some |
-//! | `SEARCH_DOMAINS` | domains | DHCP's |
 //! | `NTP_SERVERS` | hosts or addresses, or `none` | DHCP's, else the public pool |
 //!
 //! Lists are separated by commas or blanks.
@@ -50,10 +48,10 @@ mod tests {
 
     #[test]
     fn values_and_lists() {
-        let s = Settings::parse("GETTY=login\nNAMESERVERS=\"192.0.2.1, 192.0.2.2\"\nEMPTY=\n");
+        let s = Settings::parse("GETTY=login\nNTP_SERVERS=\"192.0.2.1, 192.0.2.2\"\nEMPTY=\n");
         assert_eq!(s.value("GETTY"), Some("login"));
         assert_eq!(s.value("EMPTY"), None);
-        assert_eq!(s.list("NAMESERVERS"), ["192.0.2.1", "192.0.2.2"]);
-        assert!(s.list("NTP_SERVERS").is_empty());
+        assert_eq!(s.list("NTP_SERVERS"), ["192.0.2.1", "192.0.2.2"]);
+        assert!(s.list("OTHERS").is_empty());
     }
 }

@@ -7,7 +7,6 @@
 use crate::NAME;
 use crate::ipam::is_host_name;
 use hookos_guest::notice;
-use hookos_guest::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
@@ -30,6 +29,36 @@ pub struct Facts {
     pub hostname: Option<String>,
 }
 
+/// What the site says in `/etc/hook/resolv.conf`: name servers for as long as the network names none,
+/// and search domains, which always count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Site {
+    dns: Vec<String>,
+    search: Vec<String>,
+}
+
+impl Site {
+    pub fn of_this_machine() -> Self {
+        let bytes = fs::read("/etc/hook/resolv.conf").unwrap_or_default();
+        Self::parse(&String::from_utf8_lossy(&bytes))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut site = Self::default();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("nameserver") => site.dns.extend(words.next().map(str::to_owned)),
+                Some("search" | "domain") => site.search.extend(words.map(str::to_owned)),
+                _ => {}
+            }
+        }
+        site.dns.retain(|s| s.parse::<IpAddr>().is_ok());
+        site.search.retain(|d| is_host_name(d));
+        site
+    }
+}
+
 /// The folders that facts are kept in.
 pub struct Places {
     run: PathBuf,
@@ -46,13 +75,7 @@ impl Places {
 
     /// Keeps the facts of `interface` and `family` (`4`, `6`, `ra`, `static`), or forgets them, and
     /// writes what follows from all that is known.
-    pub fn set(
-        &self,
-        interface: &str,
-        family: &str,
-        facts: Option<&Facts>,
-        site: &Settings,
-    ) -> io::Result<()> {
+    pub fn set(&self, interface: &str, family: &str, facts: Option<&Facts>, site: &Site) -> io::Result<()> {
         let folder = self.leases();
         fs::create_dir_all(&folder)?;
         // The family first: IPv4's servers are asked first, whatever the cards are called.
@@ -72,7 +95,7 @@ impl Places {
     }
 
     /// Writes `/run/resolvconf/resolv.conf` and `/run/network/ntp`.
-    pub fn publish(&self, site: &Settings) -> io::Result<()> {
+    pub fn publish(&self, site: &Site) -> io::Result<()> {
         let known = self.known();
         fs::create_dir_all(self.run.join("resolvconf"))?;
         fs::create_dir_all(self.run.join("network"))?;
@@ -101,15 +124,12 @@ fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn resolv_conf(known: &[Facts], site: &Settings) -> String {
+fn resolv_conf(known: &[Facts], site: &Site) -> String {
     let mut servers = unique(known.iter().flat_map(|f| &f.dns));
-    let from_site = site.list("NAMESERVERS");
     if servers.is_empty() {
-        servers = unique(from_site.iter().filter(|s| s.parse::<IpAddr>().is_ok()));
+        servers = unique(site.dns.iter());
     }
-    let own = site.list("SEARCH_DOMAINS");
-    let own = own.iter().filter(|d| is_host_name(d));
-    let domains = unique(own.chain(known.iter().flat_map(|f| &f.search)));
+    let domains = unique(site.search.iter().chain(known.iter().flat_map(|f| &f.search)));
     let mut text = String::new();
     if !domains.is_empty() {
         let list: Vec<&str> = domains.iter().take(MOST_DOMAINS).map(|d| d.as_str()).collect();
@@ -199,7 +219,7 @@ pub fn hook() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (family, change) = change(&reason, variable);
-    let site = Settings::of_this_machine();
+    let site = Site::of_this_machine();
     let places = Places::of_this_machine();
     let done = match &change {
         Change::Nothing => return ExitCode::SUCCESS,
@@ -274,7 +294,7 @@ mod tests {
     fn files_follow_the_leases_and_stay_the_same_file() {
         let run = tempfile::tempdir().unwrap();
         let places = Places { run: run.path().to_owned() };
-        let site = Settings::parse("NAMESERVERS=198.51.100.1\nSEARCH_DOMAINS=site.example");
+        let site = Site::parse("# site\nsearch site.example bad;x\nnameserver 198.51.100.1\nnameserver x\n");
         let resolv = run.path().join("resolvconf/resolv.conf");
         places.publish(&site).unwrap();
         assert_eq!(fs::read_to_string(&resolv).unwrap(), "search site.example\nnameserver 198.51.100.1\n");

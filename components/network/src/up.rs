@@ -6,14 +6,13 @@ use crate::cards::{Cards, wait_for};
 use crate::choose::{Wish, vlan_name, wishes};
 use crate::ipam::Ipam;
 use crate::keep::Plan;
-use crate::lease::{Facts, Places, set_hostname};
+use crate::lease::{Facts, Places, Site, set_hostname};
 use crate::request::{Card, Request};
 use crate::run::{Ended, bounded, ip};
 use hookos_guest::cmdline::Cmdline;
 use hookos_guest::notice;
-use hookos_guest::settings::Settings;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Drivers are loaded by now (coldplug), but a card may still be starting its firmware.
 const FOR_A_CARD: Duration = Duration::from_secs(15);
@@ -27,11 +26,11 @@ pub fn up() -> ExitCode {
     for complaint in complaints {
         notice::warn(NAME, &complaint);
     }
-    let site = Settings::of_this_machine();
+    let site = Site::of_this_machine();
     if let Err(e) = Places::of_this_machine().publish(&site) {
         notice::warn(NAME, &format!("resolv.conf cannot be written: {e}"));
     }
-    let cards = Cards::of_this_machine();
+    let cards = Patient { cards: Cards::of_this_machine(), until: Instant::now() + FOR_A_CARD };
     let plan = match &request.ipam {
         Some(ipam) => fixed(&cards, ipam, &site).unwrap_or_else(|why| {
             notice::warn(NAME, &format!("{why}; DHCP is tried"));
@@ -45,10 +44,31 @@ pub fn up() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The cards, and until when a missing one is waited for: one time for all that is asked for, so that
+/// two wrong parameters cost no more than one.
+struct Patient {
+    cards: Cards,
+    until: Instant,
+}
+
+impl Patient {
+    fn wait_for<T>(&self, answer: impl FnMut() -> Option<T>) -> Option<T> {
+        wait_for(self.until.saturating_duration_since(Instant::now()), answer)
+    }
+}
+
+impl std::ops::Deref for Patient {
+    type Target = Cards;
+    fn deref(&self) -> &Cards {
+        &self.cards
+    }
+}
+
 /// Static addresses. `Err` when the card is not there or takes no address.
-fn fixed(cards: &Cards, ipam: &Ipam, site: &Settings) -> Result<Plan, String> {
+fn fixed(cards: &Patient, ipam: &Ipam, site: &Site) -> Result<Plan, String> {
     let wish = Wish { parameter: "ipam", card: Card::Mac(ipam.mac) };
-    let card = wait_for(FOR_A_CARD, || wish.find(&cards.list()))
+    let card = cards
+        .wait_for(|| wish.find(&cards.list()))
         .ok_or_else(|| format!("ipam: no network card has the address {}", ipam.mac))?;
     ip(&["link", "set", "dev", &card, "up"])?;
     let interface = match ipam.vlan {
@@ -86,7 +106,7 @@ fn fixed(cards: &Cards, ipam: &Ipam, site: &Settings) -> Result<Plan, String> {
 }
 
 /// One round of DHCP.
-fn dhcp(cards: &Cards, request: &Request) -> Plan {
+fn dhcp(cards: &Patient, request: &Request) -> Plan {
     let wishes = wishes(request);
     let mut chosen = chosen(cards, &wishes);
     if let Some(id) = request.vlan {
@@ -108,14 +128,13 @@ fn dhcp(cards: &Cards, request: &Request) -> Plan {
     };
     let plan = Plan::Dhcp { interfaces: chosen.into_iter().collect() };
     bring_up(&tried);
-    let linked = wait_for(FOR_A_LINK, || tried.iter().any(|c| cards.has_link(c)).then_some(()));
-    if tried.is_empty() || linked.is_none() {
-        let which = if tried.is_empty() {
-            "no wired network card".to_owned()
-        } else {
-            format!("no cable in {}", tried.join(", "))
-        };
-        notice::warn(NAME, &format!("{which}; the service dhcpcd goes on looking"));
+    if tried.is_empty() {
+        notice::warn(NAME, "no wired network card; the service dhcpcd goes on looking");
+        return plan;
+    }
+    if wait_for(FOR_A_LINK, || tried.iter().any(|c| cards.has_link(c)).then_some(())).is_none() {
+        let which = tried.join(", ");
+        notice::warn(NAME, &format!("no cable in {which}; the service dhcpcd goes on looking"));
         return plan;
     }
     // With a cable in some cards only, dhcpcd would wait for the others in vain.
@@ -144,9 +163,9 @@ fn dhcp(cards: &Cards, request: &Request) -> Plan {
 
 /// The card of the weightiest wish that comes true; wishes are waited for together, so that a wrong
 /// one does not cost its time twice.
-fn chosen(cards: &Cards, wishes: &[Wish]) -> Option<String> {
+fn chosen(cards: &Patient, wishes: &[Wish]) -> Option<String> {
     let Some(first) = wishes.first() else {
-        wait_for(FOR_A_CARD, || (!cards.list().is_empty()).then_some(()));
+        cards.wait_for(|| (!cards.list().is_empty()).then_some(()));
         return None;
     };
     // `interface=` may also name what is no card, such as a bond that an image of their own makes.
@@ -157,7 +176,7 @@ fn chosen(cards: &Cards, wishes: &[Wish]) -> Option<String> {
         };
         named.or_else(|| wish.find(&cards.list()))
     };
-    if let Some(card) = wait_for(FOR_A_CARD, || find(first)) {
+    if let Some(card) = cards.wait_for(|| find(first)) {
         return Some(card);
     }
     let next = wishes.iter().skip(1).find_map(|wish| Some((find(wish)?, wish)));
