@@ -149,7 +149,7 @@ impl Request<'_> {
                                 }
                                 Ok(Ready { image: built.image.clone(), built: Some(built) })
                             }
-                            None => self.pull(name, item),
+                            None => self.pull(&context, name, item),
                         });
                         match made {
                             Ok(ready) => {
@@ -172,15 +172,11 @@ impl Request<'_> {
         }
     }
 
-    fn pull(&self, name: &str, progress: &dyn Progress) -> Result<Ready> {
-        let options = oci::registry::Options {
-            credentials: oci::credentials::Credentials::of_user(),
-            ..oci::registry::Options::default()
-        };
-        let image = oci::registry::pull(self.store, name, &options, progress).map_err(|e| {
-            Problem::new(format!("image {name} cannot be had"))
-                .because(e)
-                .remedy("see that the registry can be reached (proxies too), or leave its container out: --components-off")
+    fn pull(&self, context: &component::Context, name: &str, progress: &dyn Progress) -> Result<Ready> {
+        let image = oci::registry::pull(self.store, name, &context.registry, progress).map_err(|e| {
+            Problem::new(format!("image {name} cannot be had")).because(e).remedy(
+                "see that the registry can be reached (proxies too), or leave its container out: --components-off",
+            )
         })?;
         Ok(Ready { image, built: None })
     }
