@@ -214,7 +214,7 @@ fn boots_and_serves(out: &Path) {
         kernel: out.join("vmlinuz-x86_64"),
         initramfs: out.join("initramfs-x86_64"),
         append: format!(
-            "{} worker_id={}",
+            "{} worker_id={} interface=../x",
             std::fs::read_to_string(out.join("cmdline-x86_64")).unwrap().trim(),
             Machine::MAC
         ),
@@ -241,6 +241,9 @@ fn boots_and_serves(out: &Path) {
     assert!(!verdict.onboot.is_empty());
     assert!(verdict.onboot.iter().all(|(_, exit, _)| *exit == 0), "{:?}", verdict.onboot);
     assert!(verdict.services.len() >= 5, "{:?}", verdict.services);
+
+    // A mistake on the command line is told on the console, and stops nothing.
+    guest.wait_for("interface=../x is not a network card's name", 0, Duration::from_secs(5)).unwrap();
 
     let mut shell = Shell { guest, number: 0 };
     shell.log_in();
