@@ -4,6 +4,8 @@
 //! walk to `oci`, the place of the microcode to the joining of segments.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use hookos::initramfs::cpio::Inodes;
+use hookos::initramfs::overlap::{self, Member};
 use hookos::initramfs::{Content, Kind, Node, Tree, TreePath};
 use hookos::linuxkit::{
     Definition, LABEL, LINUXKIT_TIME, Piece, Plan, Planning, Trees, expand, modules_tree, plan, validate_run,
@@ -1096,9 +1098,17 @@ fn a_realistic_definition_plans() {
             );
         }
         world.earlier.overlay(&TreePath::root(), &tree);
-        trees.push((piece.name.clone(), tree));
+        trees.push((piece, tree));
     }
-    assert!(hookos::linuxkit::clashes(trees.iter().map(|(name, tree)| (name.as_str(), tree))).is_empty());
+    let members: Vec<_> = trees
+        .iter()
+        .map(|(piece, tree)| Member {
+            name: &piece.name,
+            tree,
+            inodes: if piece.replaces_earlier { Inodes::Over } else { Inodes::Shared },
+        })
+        .collect();
+    assert_eq!(overlap::check(&members), []);
     let keys: std::collections::BTreeSet<_> =
         plan.pieces.iter().map(|p| (&p.images, &p.key_inputs)).collect();
     assert_eq!(keys.len(), plan.pieces.len(), "no two pieces share a key");

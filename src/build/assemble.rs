@@ -3,6 +3,8 @@
 use super::event::Stage;
 use super::manifest::SegmentRecord;
 use super::run::{Run, Task};
+use crate::initramfs::cpio::Inodes;
+use crate::initramfs::overlap::{self, Member};
 use crate::initramfs::segment::{self, Options, Segment};
 use crate::initramfs::{Content, Kind, Tree};
 use crate::linuxkit::{self, Piece, Plan, Trees};
@@ -64,8 +66,8 @@ impl Assembly<'_> {
                 scope.spawn(|| {
                     while failed.load(Ordering::Relaxed) == 0 {
                         let i = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((name, key, _)) = work.get(i) else { break };
-                        let result = task.item(name, |item| self.one(name, key, i, &trees, item));
+                        let Some(piece) = work.get(i) else { break };
+                        let result = task.item(&piece.0, |item| self.one(piece, i, &trees, item));
                         if result.is_err() {
                             failed.fetch_add(1, Ordering::Relaxed);
                         }
@@ -83,23 +85,30 @@ impl Assembly<'_> {
         if let Some(problem) = bad.into_iter().find_map(Result::err) {
             return Err(problem);
         }
-        self.check_clashes(&work, &trees)?;
+        self.check_overlaps(&work, &trees, task)?;
         Ok(good.into_iter().flatten().collect())
     }
 
     /// Name and key of every segment, and whether the store has it.
     pub fn state(&self) -> Result<Vec<(String, String, bool)>> {
         let keyed = self.keyed()?;
-        let state = |(name, key, _): (String, Key, Work<'_>)| {
-            let there = segment::find(self.store, &key, &self.options).is_some();
+        let state = |(name, key, work): (String, Key, Work<'_>)| {
+            let options = Options { inodes: self.inodes(&work), ..self.options };
+            let there = segment::find(self.store, &key, &options).is_some();
             (name, key.hex(), there)
         };
         Ok(keyed.into_iter().map(state).collect())
     }
 
-    fn one(&self, name: &str, key: &Key, i: usize, trees: &Memory<'_, '_>, item: &Task<'_>) -> Result<Done> {
-        let made =
-            segment::make(self.store, key, &self.options, || trees.piece(i).map(|t| (*t).clone()), item);
+    fn one(
+        &self,
+        (name, key, work): &(String, Key, Work<'_>),
+        i: usize,
+        trees: &Memory<'_, '_>,
+        item: &Task<'_>,
+    ) -> Result<Done> {
+        let options = Options { inodes: self.inodes(work), ..self.options };
+        let made = segment::make(self.store, key, &options, || trees.piece(i).map(|t| (*t).clone()), item);
         let (segment, cached) = made.map_err(|e| match e {
             segment::Error::Tree(problem) => problem,
             segment::Error::Cancelled => item.run().cancel().problem(),
@@ -172,9 +181,23 @@ impl Assembly<'_> {
         parts.ucode.map(|content| bytes_of(self.store, &content)).transpose()
     }
 
+    /// How the inodes of a piece are numbered. Kernel modules have no equal files elsewhere.
+    fn inodes(&self, work: &Work<'_>) -> Inodes {
+        match work {
+            Work::Modules(_) => Inodes::Own,
+            Work::Piece(piece) if piece.replaces_earlier => Inodes::Over,
+            Work::Piece(_) => self.options.inodes,
+        }
+    }
+
     /// What the kernel would silently lose is found here; once for the same set of pieces.
-    fn check_clashes(&self, work: &[(String, Key, Work<'_>)], trees: &Memory<'_, '_>) -> Result<()> {
-        let mut key = KeyMaker::new("no clashes 1");
+    fn check_overlaps(
+        &self,
+        work: &[(String, Key, Work<'_>)],
+        trees: &Memory<'_, '_>,
+        task: &Task<'_>,
+    ) -> Result<()> {
+        let mut key = KeyMaker::new("no overlaps 1");
         for (_, piece, _) in work {
             key = key.add("piece", piece.hex());
         }
@@ -182,18 +205,27 @@ impl Assembly<'_> {
         if self.store.work(&key).is_some() {
             return Ok(());
         }
-        let mut all = Vec::new();
-        for (i, (name, ..)) in work.iter().enumerate() {
-            all.push((name.as_str(), trees.piece(i)?));
+        let all: Vec<Arc<Tree>> = (0..work.len()).map(|i| trees.piece(i)).collect::<Result<_>>()?;
+        let members = work.iter().zip(&all).map(|((name, _, work), tree)| Member {
+            name,
+            tree: tree.as_ref(),
+            inodes: self.inodes(work),
+        });
+        let found = overlap::check(&members.collect::<Vec<_>>());
+        let (errors, words): (Vec<_>, Vec<_>) = found.iter().partition(|overlap| overlap.kind.is_error());
+        for overlap in words {
+            task.log(&format!("warning: {overlap}"));
         }
-        let found = linuxkit::clashes(all.iter().map(|(name, tree)| (*name, tree.as_ref())));
-        if !found.is_empty() {
-            let text: Vec<String> = found.iter().map(ToString::to_string).collect();
-            return Err(Problem::new("pieces of the image are in each other's way").remedy(text.join("\n")));
+        if !errors.is_empty() {
+            let text: Vec<String> = errors.iter().map(|overlap| format!("- {overlap}")).collect();
+            return Err(Problem::new(format!(
+                "pieces of the image are in each other's way:\n{}",
+                text.join("\n")
+            ))
+            .remedy("use images and files that agree on these paths: the kernel would lose one of them"));
         }
-        let nothing =
-            self.store.put(b"").map_err(|e| Problem::new("cannot write to the store").because(e))?;
-        self.store.set_work(&key, &nothing).map_err(|e| Problem::new("cannot write to the store").because(e))
+        self.store.set_work(&key, &self.store.put(b"")?)?;
+        Ok(())
     }
 }
 

@@ -73,20 +73,22 @@ impl Request<'_> {
             ready.iter().map(|(name, ready)| (name.clone(), ready.image.clone())).collect();
         images.insert(KERNEL.to_owned(), kernel.image.clone());
         let plan = self.plan(&definition, &components, &images)?;
-        let assembly = Assembly {
-            store: self.store,
-            plan: &plan,
-            images: &images,
-            options: self.options(),
-            jobs: self.jobs,
-        };
+        let assembly = self.assembly(&plan, &images);
         let segments = assemble::run(run, &assembly)?;
         run.stage(Stage::Package, |task| {
             self.package(task, &assembly, &segments, &ready, &kernel, &certificates)
         })
     }
 
-    pub(super) fn options(&self) -> Options {
+    pub(super) fn assembly<'a>(
+        &'a self,
+        plan: &'a Plan,
+        images: &'a BTreeMap<String, Image>,
+    ) -> Assembly<'a> {
+        Assembly { store: self.store, plan, images, options: self.options(), jobs: self.jobs }
+    }
+
+    fn options(&self) -> Options {
         Options {
             compression: self.site.compression(),
             inodes: Inodes::Shared,
@@ -301,12 +303,13 @@ impl Request<'_> {
         format!("{}\n", words.join(" "))
     }
 
-    /// The last member: small, made each time, and never sharing inodes with what came before.
+    /// The last member: small, made each time. It replaces what the base has under the same names, and
+    /// its trailer frees the memory of the kernel's link table.
     fn site_member(&self, tree: &Tree, options: &Options) -> Result<(Vec<u8>, cpio::Written)> {
         let failed = |e: &dyn std::error::Error| Problem::new(format!("cannot write the site segment: {e}"));
         let mut out = options.compression.writer(Vec::new()).map_err(|e| failed(&e))?;
         let written =
-            cpio::write(self.store, tree, Inodes::Own, options.latest, &mut out).map_err(|e| failed(&e))?;
+            cpio::write(self.store, tree, Inodes::Over, options.latest, &mut out).map_err(|e| failed(&e))?;
         out.flush().map_err(|e| failed(&e))?;
         Ok((out.finish().map_err(|e| failed(&e))?, written))
     }

@@ -1,6 +1,5 @@
 //! What a build would do, as data: `--dry-run` prints it.
 
-use super::assemble::Assembly;
 use super::event::Stage;
 use super::image::{KERNEL, Request, names};
 use crate::component;
@@ -84,14 +83,7 @@ impl Request<'_> {
 
         if images.len() > names.len() {
             let plan = self.plan(&definition, &components, &images)?;
-            let assembly = Assembly {
-                store: self.store,
-                plan: &plan,
-                images: &images,
-                options: self.options(),
-                jobs: self.jobs,
-            };
-            for (name, key, there) in assembly.state()? {
+            for (name, key, there) in self.assembly(&plan, &images).state()? {
                 let state = if there { State::Cached } else { State::Todo };
                 rows.push(Row { stage: Stage::Binaries, item: name, state, key: Some(key) });
             }

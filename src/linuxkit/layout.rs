@@ -56,6 +56,8 @@ pub struct Piece {
     pub key_inputs: Vec<(String, Vec<u8>)>,
     /// Whether the bytes depend on all earlier pieces too, so that their keys belong into the key.
     pub depends_on_earlier: bool,
+    /// Whether the piece may hold paths that earlier pieces hold: it is written to replace them.
+    pub replaces_earlier: bool,
     mtime: i64,
     work: Work,
 }
@@ -111,7 +113,9 @@ pub fn plan(definition: &Definition, how: &Planning<'_>) -> Result<Plan> {
     let mut add = |name: String, images: Vec<String>, mut key_inputs: Vec<(String, Vec<u8>)>, work: Work| {
         key_inputs.push(("time".into(), how.mtime.to_string().into_bytes()));
         let depends_on_earlier = matches!(work, Work::Files(_) | Work::Init { first: false });
-        pieces.push(Piece { name, images, key_inputs, depends_on_earlier, mtime: how.mtime, work });
+        let replaces_earlier = depends_on_earlier || matches!(work, Work::ApkDatabase);
+        let mtime = how.mtime;
+        pieces.push(Piece { name, images, key_inputs, depends_on_earlier, replaces_earlier, mtime, work });
     };
 
     let init: Vec<String> = definition.init.iter().map(|image| named(image)).collect();

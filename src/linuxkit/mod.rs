@@ -31,7 +31,7 @@ mod yaml;
 pub use definition::{Container, Definition, FileEntry, KernelEntry, Origin, Volume};
 pub use kernel::{KernelParts, KernelRef, modules_tree};
 pub use layout::{Piece, Plan, Planning, Trees, plan};
-pub use links::{clashes, through_links};
+pub use links::through_links;
 pub use metadata::{to_json, to_yaml};
 pub use options::{ContainerOptions, Id, RuntimeOptions};
 pub use parse_options::LABEL;
