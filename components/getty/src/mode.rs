@@ -35,7 +35,7 @@ impl Mode {
 }
 
 /// `$id$salt$hash` of SHA-256 or SHA-512, which the log-in program here can check. The text goes into
-/// a line of /etc/shadow.
+/// a line of /etc/passwd.
 fn is_hash(text: &str) -> bool {
     let known = ["$5$", "$6$"].iter().any(|id| text.starts_with(id));
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/' | b'$' | b'=');
