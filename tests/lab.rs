@@ -226,6 +226,7 @@ fn boots_and_serves(out: &Path) {
         report: None,
         qmp: None,
         disk: None,
+        forwards: Vec::new(),
     };
     let mut guest = Guest::start(machine, std::io::sink()).unwrap();
     let mut verdict = Verdict::default();

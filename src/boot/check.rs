@@ -142,6 +142,11 @@ impl Guest {
         Qmp::connect(&self.folder.path().join("qmp"))?.power_button()
     }
 
+    /// How QEMU ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// Waits for QEMU to end by itself.
     pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
         let until = Instant::now() + patience;
@@ -332,7 +337,7 @@ pub fn check(
             if verdict.take(report) {
                 break;
             }
-        } else if let Ok(Some(status)) = guest.child.try_wait() {
+        } else if let Some(status) = guest.ended() {
             return Err(Problem::new(format!("the guest ended before it was up ({status})"))
                 .remedy(format!("read its console, which ends with:\n{}", guest.last_lines())));
         } else if Instant::now() > until {
