@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{ROOT, Shell, build, fresh, hookos, machine, ok, work};
+use support::{ROOT, Shell, build, fresh, hookos, machine, ok, second_clone, work};
 
 /// What a build leaves that must be the same bytes everywhere.
 const ARTIFACTS: &[&str] = &[
@@ -30,24 +30,6 @@ fn digests(out: &Path) -> BTreeMap<&'static str, String> {
         (*name, hookos::store::Digest::of(&file).to_string())
     };
     ARTIFACTS.iter().map(digest).collect()
-}
-
-/// The sources of this checkout in another folder, as a second clone would have them.
-fn second_clone(into: &Path) {
-    let listing = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    assert!(listing.status.success());
-    for name in listing.stdout.split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        let name = std::str::from_utf8(name).unwrap();
-        let (from, to) = (Path::new(ROOT).join(name), into.join(name));
-        if from.is_file() {
-            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::fs::copy(from, to).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -132,9 +132,14 @@ impl Guest {
         }
     }
 
+    /// Everything that the console has printed.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
     /// The last lines of the console.
     pub fn last_lines(&self) -> String {
-        tail(&String::from_utf8_lossy(&self.seen.text.lock().unwrap_or_else(PoisonError::into_inner)))
+        tail(&self.text())
     }
 
     /// Presses the power button.

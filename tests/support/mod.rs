@@ -47,6 +47,24 @@ pub fn fresh(name: &str) -> PathBuf {
     work(name)
 }
 
+/// The sources of this checkout in another folder, as a second clone would have them.
+pub fn second_clone(into: &Path) {
+    let listing = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
+    assert!(listing.status.success());
+    for name in listing.stdout.split(|b| *b == 0).filter(|n| !n.is_empty()) {
+        let name = std::str::from_utf8(name).unwrap();
+        let (from, to) = (Path::new(ROOT).join(name), into.join(name));
+        if from.is_file() {
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
 /// The built image in `out` as a machine without KVM.
 pub fn machine(out: &Path, parameters: &str) -> Machine {
     Machine {
