@@ -2,10 +2,18 @@
 //! version 2.6 knows.
 
 use crate::routes::{Credentials, ROUTES, Route};
-use crate::site::{Level, Missing, Upstream};
+use crate::site::{Level, Upstream};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub upstream: Upstream,
+    /// Caddy's address to connect to: the upstream, or our tunnel to it.
+    pub dial: String,
+}
 
 /// What the configuration is made of.
 #[derive(Debug)]
@@ -15,24 +23,24 @@ pub struct Config<'a> {
     pub socket: &'a Path,
     /// The certificates to trust, and nothing else.
     pub ca: &'a Path,
-    /// For each of [`ROUTES`], the upstream or why it has none.
-    pub upstreams: [Result<Upstream, String>; ROUTES.len()],
-    /// The port to listen on in place of a route's own.
-    pub port: fn(u16) -> u16,
+    /// For each of [`ROUTES`], its target or why it has none.
+    pub targets: [Result<Target, String>; ROUTES.len()],
+    /// Added to every port that is listened on; 0 on a machine.
+    pub offset: u16,
 }
 
 impl Config<'_> {
     pub fn render(&self) -> Value {
         let mut ports: BTreeMap<u16, Vec<Value>> = BTreeMap::new();
-        for (route, upstream) in ROUTES.iter().zip(&self.upstreams) {
-            ports.entry(route.port).or_default().push(self.route(route, upstream));
+        for (route, target) in ROUTES.iter().zip(&self.targets) {
+            ports.entry(route.port).or_default().push(self.route(route, target));
         }
         let servers: Map<String, Value> = ports
             .into_iter()
             .map(|(port, mut routes)| {
                 routes.push(json!({ "handle": [answer(404, "nothing is served at this path")] }));
                 let server = json!({
-                    "listen": [format!("127.0.0.1:{}", (self.port)(port))],
+                    "listen": [format!("127.0.0.1:{}", port.saturating_add(self.offset))],
                     "protocols": ["h1", "h2", "h2c"],
                     "automatic_https": { "disable": true },
                     "routes": routes,
@@ -45,15 +53,25 @@ impl Config<'_> {
             "logging": { "logs": { "default": {
                 "level": self.level.name(),
                 "writer": { "output": "stderr" },
-                "encoder": { "format": "json", "time_format": "iso8601" },
+                "encoder": {
+                    "format": "filter",
+                    "wrap": { "format": "json", "time_format": "iso8601" },
+                    // Caddy leaves the values of `Authorization` out by itself; but nothing says that
+                    // an upstream does not repeat a token in a header of another name.
+                    "fields": {
+                        "headers": { "filter": "delete" },
+                        "request>headers": { "filter": "delete" },
+                        "resp_headers": { "filter": "delete" },
+                    },
+                },
             } } },
             "apps": { "http": { "grace_period": "1s", "servers": servers } },
         })
     }
 
-    fn route(&self, route: &Route, upstream: &Result<Upstream, String>) -> Value {
-        let handle = match upstream {
-            Ok(upstream) => vec![self.credentials(route.credentials), self.proxy(route, upstream)],
+    fn route(&self, route: &Route, target: &Result<Target, String>) -> Value {
+        let handle = match target {
+            Ok(target) => vec![self.credentials(route.credentials), self.proxy(route, target)],
             Err(reason) => vec![answer(503, reason)],
         };
         let mut all = json!({ "handle": handle, "terminal": true });
@@ -81,11 +99,12 @@ impl Config<'_> {
         })
     }
 
-    fn proxy(&self, route: &Route, upstream: &Upstream) -> Value {
+    fn proxy(&self, route: &Route, target: &Target) -> Value {
+        let Upstream { host, port } = &target.upstream;
         let mut proxy = json!({
             "handler": "reverse_proxy",
-            "upstreams": [{ "dial": format!("{}:{}", upstream.host, upstream.port) }],
-            "headers": { "request": { "set": { "Host": ["{http.reverse_proxy.upstream.hostport}"] } } },
+            "upstreams": [{ "dial": target.dial }],
+            "headers": { "request": { "set": { "Host": [format!("{host}:{port}")] } } },
             "transport": {
                 "protocol": "http",
                 "dial_timeout": "10s",
@@ -94,7 +113,7 @@ impl Config<'_> {
                 "versions": ["1.1", "2"],
                 "tls": {
                     "root_ca_pem_files": [self.ca.display().to_string()],
-                    "server_name": upstream.host,
+                    "server_name": host,
                 },
             },
         });
@@ -115,30 +134,25 @@ fn answer(status: u16, text: &str) -> Value {
     })
 }
 
-/// The sentences for the console: what each route lacks.
-pub fn lacking(upstreams: &[Result<Upstream, Missing>; ROUTES.len()]) -> Vec<String> {
-    let pairs = ROUTES.iter().zip(upstreams);
-    pairs.filter_map(|(route, up)| up.as_ref().err().map(|why| why.reason(route.service))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn render(upstream: &Result<Upstream, String>) -> Value {
+    fn render(target: &Result<Target, String>) -> Value {
         let config = Config {
             level: Level::Error,
             socket: Path::new("/run/caddy/tokens.sock"),
             ca: Path::new("/etc/idp/ca.pem"),
-            upstreams: std::array::from_fn(|_| upstream.clone()),
-            port: |port| port,
+            targets: std::array::from_fn(|_| target.clone()),
+            offset: 0,
         };
         config.render()
     }
 
     #[test]
     fn every_listener_is_on_loopback_and_there_is_no_admin_port() {
-        let all = render(&Ok(Upstream { host: "a.example.com".to_owned(), port: 443 }));
+        let upstream = Upstream { host: "a.example.com".to_owned(), port: 443 };
+        let all = render(&Ok(Target { upstream, dial: "a.example.com:443".to_owned() }));
         assert_eq!(all["admin"]["disabled"], true);
         let servers = all["apps"]["http"]["servers"].as_object().unwrap();
         let mut listen: Vec<_> = servers.values().map(|s| s["listen"][0].as_str().unwrap()).collect();

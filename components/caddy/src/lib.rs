@@ -14,6 +14,14 @@
 //! onboarding has replaced counts from the next request on, also on connections that stay open for
 //! days; a new configuration would not reach those, since Caddy keeps a connection with the
 //! configuration it was opened under.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`service`] | what is started, and how it ends |
+//! | [`routes`], [`site`], [`config`] | what decides Caddy's configuration, and that |
+//! | [`tokens`], [`endpoint`] | the headers of the moment, and who hands them out |
+//! | [`tunnel`] | the site's proxy |
+//! | [`output`] | what of Caddy's log is kept |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -25,6 +33,7 @@ pub mod routes;
 pub mod service;
 pub mod site;
 pub mod tokens;
+pub mod tunnel;
 
 /// The component's name, at the start of its lines.
 pub const NAME: &str = "caddy";

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
                     _ = interrupt.recv() => {}
                 }
             };
-            service::run(&Machine::this(), stop).await
+            service::run(&Machine::this(), std::io::stderr(), stop).await
         })
     });
     match done {

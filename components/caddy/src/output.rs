@@ -5,8 +5,11 @@
 //! the logging route is left out here; warnings and errors stay, for they come only as long as
 //! something is wrong.
 
+use crate::NAME;
+use hookos_guest::notice;
 use serde_json::Value;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 /// Which debug lines are not passed on.
@@ -14,23 +17,29 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 pub struct Quiet {
     /// The token endpoint's socket.
     pub socket: String,
-    /// `host:port` of the logging service.
+    /// What Caddy connects to for the logging service.
     pub logging: Option<String>,
 }
 
 impl Quiet {
-    /// Copies lines to our own standard error until the stream ends.
-    pub async fn pass_on(&self, from: impl AsyncRead + Unpin) -> io::Result<()> {
+    /// Copies lines until the stream ends.
+    pub async fn pass_on(&self, from: impl AsyncRead + Unpin, mut to: impl Write) -> io::Result<()> {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
+        let mut complaints = Complaints::default();
         loop {
             line.clear();
             if from.read_until(b'\n', &mut line).await? == 0 {
                 return Ok(());
             }
+            if let Some(failure) = failure(&line)
+                && complaints.take(&failure, Instant::now())
+            {
+                notice::warn(NAME, &failure);
+            }
             if !self.drops(&line) {
                 // Init reads the other end; when it does not, there is nowhere to say so.
-                let _ = io::stderr().write_all(&line);
+                let _ = to.write_all(&line);
             }
         }
     }
@@ -44,9 +53,11 @@ impl Quiet {
         if says("level") != Some("debug") || says("logger") != Some("http.handlers.reverse_proxy") {
             return false;
         }
-        let upstream = says("dial").or(says("upstream"));
-        let own = upstream.is_some_and(|u| u.trim_start_matches("unix/") == self.socket);
-        let logging = upstream.is_some() && upstream == self.logging.as_deref();
+        // Of a Unix socket, one line has the path alone.
+        let bare = |text: &str| text.trim_start_matches("unix/").to_owned();
+        let upstream = says("dial").or(says("upstream")).map(bare);
+        let own = upstream.as_ref() == Some(&self.socket);
+        let logging = upstream.is_some() && upstream == self.logging.as_deref().map(bare);
         // Another route may have the same upstream; a round trip tells which it was.
         let uri = entry.get("request").and_then(|r| r.get("uri")).and_then(Value::as_str);
         own || logging && uri.is_none_or(|uri| uri.starts_with("/v1/"))
@@ -54,9 +65,57 @@ impl Quiet {
     }
 }
 
+/// The sentence for the console, when a line tells of a request that came to nothing.
+fn failure(line: &[u8]) -> Option<String> {
+    let entry: Value = serde_json::from_slice(line).ok()?;
+    let request = entry.get("request")?;
+    let says = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
+    let message = says(&entry, "msg")
+        .filter(|m| says(&entry, "logger").as_deref() == Some("http.log.error") && m != "context canceled")?;
+    Some(format!(
+        "{} {}{}: {message}",
+        says(request, "method")?,
+        says(request, "host")?,
+        says(request, "uri")?
+    ))
+}
+
+/// Keeps the console readable: programs ask again and again.
+#[derive(Default)]
+struct Complaints(Option<(String, Instant)>);
+
+impl Complaints {
+    /// Whether to say it: something new, or the same after a minute; and at most one each second.
+    fn take(&mut self, what: &str, now: Instant) -> bool {
+        let due = self.0.as_ref().is_none_or(|(last, at)| {
+            let wait = if last == what { Duration::from_secs(60) } else { Duration::from_secs(1) };
+            now.duration_since(*at) >= wait
+        });
+        if due {
+            self.0 = Some((what.to_owned(), now));
+        }
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_reach_the_console_now_and_then() {
+        let line = br#"{"level":"error","logger":"http.log.error","msg":"dial tcp: no such host","request":{"method":"GET","host":"localhost:7443","uri":"/v2/"},"status":502}"#;
+        let text = failure(line).unwrap();
+        assert_eq!(text, "GET localhost:7443/v2/: dial tcp: no such host");
+        assert_eq!(failure(&line.map(|b| if b == b'.' { b'-' } else { b })), None);
+        assert_eq!(failure(b"no JSON"), None);
+        let mut complaints = Complaints::default();
+        let start = Instant::now();
+        let mut at = |seconds, what: &str| complaints.take(what, start + Duration::from_secs(seconds));
+        assert!(at(0, "a"));
+        assert!(!at(0, "b") && !at(30, "a"));
+        assert!(at(31, "b") && !at(90, "b") && at(91, "b"));
+    }
 
     #[test]
     fn only_the_exchanges_that_carry_logs_are_left_out() {

@@ -1,12 +1,13 @@
 //! The service: the token endpoint and Caddy, side by side, until one ends.
 
 use crate::NAME;
-use crate::config::{self, Config};
+use crate::config::{Config, Target};
 use crate::endpoint;
 use crate::output::Quiet;
 use crate::routes::{Credentials, ROUTES};
-use crate::site::{Level, Missing, Site, Upstream};
+use crate::site::{Level, Site};
 use crate::tokens::Tokens;
+use crate::tunnel::Tunnel;
 use hookos_guest::cmdline::Cmdline;
 use hookos_guest::notice;
 use hookos_onboarding::files::{self, Files};
@@ -32,8 +33,8 @@ pub struct Machine {
     pub run: PathBuf,
     /// How long a request waits for tokens.
     pub patience: Duration,
-    /// The port to listen on in place of a route's own.
-    pub port: fn(u16) -> u16,
+    /// Added to every port that is listened on; 0 on a machine.
+    pub offset: u16,
 }
 
 impl Machine {
@@ -48,13 +49,17 @@ impl Machine {
             tokens: files::FOLDER.into(),
             run: "/run/caddy".into(),
             patience: endpoint::PATIENCE,
-            port: |port| port,
+            offset: 0,
         }
     }
 }
 
-/// Runs Caddy until `stop` is ready; an error when it ends before that.
-pub async fn run(machine: &Machine, stop: impl Future<Output = ()>) -> io::Result<()> {
+/// Runs Caddy until `stop` is ready; an error when it ends before that. What is worth keeping of Caddy's
+/// log goes to `log`.
+pub async fn run<L>(machine: &Machine, log: L, stop: impl Future<Output = ()>) -> io::Result<()>
+where
+    L: io::Write + Send + 'static,
+{
     let socket = machine.run.join("tokens.sock");
     fs::create_dir_all(&machine.run)?;
     let listener = endpoint::bind(&socket).map_err(|e| told("cannot make the token endpoint", &e))?;
@@ -62,35 +67,21 @@ pub async fn run(machine: &Machine, stop: impl Future<Output = ()>) -> io::Resul
         .map_err(|e| told("cannot watch the folder of the tokens", &e))?;
 
     let site = Site::parse(&fs::read_to_string(&machine.env_config).unwrap_or_default());
-    let upstreams = ROUTES.map(|route| site.upstream(route.service));
-    for sentence in config::lacking(&upstreams) {
-        notice::warn(NAME, &sentence);
-    }
-    let no_ca = certificates(machine).err();
-    if let Some(reason) = &no_ca {
-        notice::warn(NAME, reason);
-    }
-    let logging = upstream_of(Credentials::Logs, &upstreams);
-    let mut rendered = ROUTES.iter().zip(upstreams).map(|(route, upstream)| {
-        let upstream = upstream.map_err(|missing| missing.reason(route.service))?;
-        no_ca.clone().map_or(Ok(upstream), Err)
-    });
+    let targets = targets(machine, &site);
+    let quiet = Quiet { socket: socket.display().to_string(), logging: logging(&targets) };
     let config = Config {
         level: Level::of(&Cmdline::parse(&fs::read(&machine.cmdline).unwrap_or_default())),
         socket: &socket,
         ca: &machine.ca,
-        upstreams: std::array::from_fn(|_| {
-            rendered.next().unwrap_or_else(|| Err("no such route".to_owned()))
-        }),
-        port: machine.port,
+        targets,
+        offset: machine.offset,
     };
     let path = machine.run.join("caddy.json");
     fs::write(&path, serde_json::to_vec_pretty(&config.render())?)?;
 
-    let mut caddy = start(machine, &site, &path).map_err(|e| told("cannot start Caddy", &e))?;
-    if let Some(log) = caddy.stderr.take() {
-        let quiet = Quiet { socket: socket.display().to_string(), logging };
-        tokio::spawn(async move { quiet.pass_on(log).await });
+    let mut caddy = start(machine, &path).map_err(|e| told("cannot start Caddy", &e))?;
+    if let Some(said) = caddy.stderr.take() {
+        tokio::spawn(async move { quiet.pass_on(said, log).await });
     }
     tokio::select! {
         () = stop => end(&mut caddy).await,
@@ -102,7 +93,7 @@ pub async fn run(machine: &Machine, stop: impl Future<Output = ()>) -> io::Resul
     }
 }
 
-fn start(machine: &Machine, site: &Site, config: &Path) -> io::Result<Child> {
+fn start(machine: &Machine, config: &Path) -> io::Result<Child> {
     Command::new(&machine.caddy)
         .args(["run", "--config"])
         .arg(config)
@@ -114,17 +105,48 @@ fn start(machine: &Machine, site: &Site, config: &Path) -> io::Result<Child> {
         .env("XDG_CONFIG_HOME", machine.run.join("config"))
         // The resolver that reads /etc/hosts and /etc/resolv.conf anew when they change.
         .env("GODEBUG", "netdns=go")
-        .envs(site.proxies())
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
 }
 
-/// `host:port` of the route with these credentials.
-fn upstream_of(wanted: Credentials, upstreams: &[Result<Upstream, Missing>; ROUTES.len()]) -> Option<String> {
-    let (_, upstream) = ROUTES.iter().zip(upstreams).find(|(route, _)| route.credentials == wanted)?;
-    upstream.as_ref().ok().map(|upstream| format!("{}:{}", upstream.host, upstream.port))
+/// Where each route leads, or why nowhere; that is said on the console too, once for each reason.
+fn targets(machine: &Machine, site: &Site) -> [Result<Target, String>; ROUTES.len()] {
+    let no_ca = certificates(machine).err();
+    let target = |index: usize| -> Result<Target, String> {
+        let service = ROUTES[index].service;
+        let upstream = site.upstream(service).map_err(|missing| missing.reason(service))?;
+        if let Some(reason) = no_ca.clone() {
+            return Err(reason);
+        }
+        let (https_proxy, no_proxy) = site.proxy();
+        let dial = match Tunnel::to(&upstream, https_proxy, no_proxy)? {
+            None => format!("{}:{}", upstream.host, upstream.port),
+            Some(tunnel) => {
+                let socket = machine.run.join(format!("{service}.sock"));
+                tunnel.open(&socket).map_err(|e| format!("no tunnel for {service}: {e}"))?;
+                format!("unix/{}", socket.display())
+            }
+        };
+        Ok(Target { upstream, dial })
+    };
+    let targets: [_; ROUTES.len()] = std::array::from_fn(target);
+    let mut reasons: Vec<&str> =
+        targets.iter().filter_map(|t| t.as_ref().err().map(String::as_str)).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for reason in reasons {
+        notice::warn(NAME, reason);
+    }
+    targets
+}
+
+/// The address of the route that carries logs.
+fn logging(targets: &[Result<Target, String>; ROUTES.len()]) -> Option<String> {
+    let mut pairs = ROUTES.iter().zip(targets);
+    let (_, target) = pairs.find(|(route, _)| route.credentials == Credentials::Logs)?;
+    target.as_ref().ok().map(|target| target.dial.clone())
 }
 
 /// The machine's SMBIOS UUID, as sysfs shows it.

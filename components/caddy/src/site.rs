@@ -79,10 +79,9 @@ impl Site {
         Ok(Upstream { host: host.to_owned(), port })
     }
 
-    /// Environment for Caddy. Every upstream is TLS, so `http_proxy` has no say; and with it Caddy
-    /// would ask the proxy for our own socket.
-    pub fn proxies(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        ["https_proxy", "no_proxy"].into_iter().filter_map(|key| Some((key, self.value(key)?)))
+    /// The proxy for TLS, and what is reached without it.
+    pub fn proxy(&self) -> (&str, &str) {
+        (self.value("https_proxy").unwrap_or_default(), self.value("no_proxy").unwrap_or_default())
     }
 }
 
@@ -117,13 +116,6 @@ mod tests {
             assert!(matches!(site.upstream(key), Err(Missing::Unusable(_))), "{key}");
         }
         assert!(site.upstream("d").unwrap_err().reason("d").contains("{env.HOME}"));
-    }
-
-    #[test]
-    fn the_proxy_for_plain_http_is_left_out() {
-        let site = Site::parse("http_proxy=http://a\nhttps_proxy=http://b\nno_proxy=localhost\n");
-        let all: Vec<_> = site.proxies().collect();
-        assert_eq!(all, [("https_proxy", "http://b"), ("no_proxy", "localhost")]);
     }
 }
 
