@@ -152,6 +152,9 @@ fn certificate(why: &CertificateError, peer: &str) -> String {
             let names: Vec<_> = presented.iter().take(5).map(|name| dns_name(name)).collect();
             format!("the certificate of {peer} is for other names: {}", names.join(", "))
         }
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
+            "{peer} shows the certificate of an authority as its own; it needs one that is signed by an authority in /etc/idp/ca.pem"
+        ),
         other => format!("the certificate of {peer} cannot be used: {other}"),
     }
 }

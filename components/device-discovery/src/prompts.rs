@@ -115,8 +115,87 @@ fn strip(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::strip;
+    use super::*;
     use proptest::prelude::*;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+
+    /// A console below `place`: the person's side, and the device's, which keeps it from hanging up.
+    fn console(place: &Place, name: &str) -> (File, File) {
+        let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&main).unwrap();
+        unlockpt(&main).unwrap();
+        let device = ptsname(&main, Vec::new()).unwrap().into_string().unwrap();
+        std::fs::create_dir_all(place.at("/dev")).unwrap();
+        std::os::unix::fs::symlink(&device, place.at(&format!("/dev/{name}"))).unwrap();
+        rustix::fs::fcntl_setfl(&main, rustix::fs::OFlags::NONBLOCK).unwrap();
+        (File::from(main), File::options().read(true).write(true).open(device).unwrap())
+    }
+
+    /// Reads a screen until it shows this.
+    async fn until(person: &mut File, text: &str) -> String {
+        let mut shown = String::new();
+        let mut part = [0; 256];
+        while !shown.contains(text) {
+            match person.read(&mut part) {
+                Ok(count) => shown.push_str(std::str::from_utf8(&part[..count]).unwrap()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+        shown
+    }
+
+    fn shows_keys(device: &File) -> bool {
+        tcgetattr(device).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    #[tokio::test]
+    async fn the_first_console_wins_and_the_others_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(folder.path());
+        let ((mut one, one_side), (mut two, two_side)) = (console(&place, "ttyS0"), console(&place, "ttyS1"));
+        std::fs::write(place.at("/dev/ttyS2"), "").unwrap();
+        let names = ["ttyS0", "ttyS1", "ttyS2"].map(str::to_owned);
+        let (mut prompts, problems) = Prompts::start(&place, &names, "Who?");
+        assert!(problems.len() == 1 && problems[0].starts_with("ttyS2 cannot be asked at"), "{problems:?}");
+        let person = async {
+            until(&mut two, "User name: ").await;
+            two.write_all(b"half a na").unwrap();
+            until(&mut one, "User name: ").await;
+            // Ctrl-C is a character here, and none of a name.
+            one.write_all(b" someb\x03ody;\r").unwrap();
+            let shown = until(&mut one, "Password (not shown): ").await;
+            assert!(shown.contains("someb") && !shows_keys(&one_side), "{shown}");
+            one.write_all(b"a secret\r").unwrap();
+            let shown = until(&mut one, "Checking").await;
+            assert!(!shown.contains("secret"), "{shown}");
+        };
+        let (typed, ()) = tokio::join!(prompts.answer(), person);
+        assert_eq!(
+            (typed.user.as_str(), typed.password.text(), typed.console.as_str()),
+            ("somebody", "a secret", "ttyS0")
+        );
+        prompts.close("Taken.").await;
+        until(&mut two, "Taken.").await;
+        assert!(shows_keys(&one_side) && shows_keys(&two_side));
+        rustix::fs::fcntl_setfl(&two_side, rustix::fs::OFlags::NONBLOCK).unwrap();
+        assert!((&two_side).read(&mut [0; 9]).is_err(), "what was half typed is gone");
+    }
+
+    #[tokio::test]
+    async fn dropping_the_questions_restores_the_consoles() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(folder.path());
+        let (mut person, side) = console(&place, "hvc0");
+        let (prompts, _) = Prompts::start(&place, &["hvc0".to_owned()], "Who?");
+        until(&mut person, "User name: ").await;
+        assert!(!shows_keys(&side));
+        drop(prompts);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(shows_keys(&side));
+    }
 
     #[test]
     fn slips_are_stripped() {
