@@ -4,7 +4,7 @@
 //!
 //! | floor | modules | knows |
 //! |---|---|---|
-//! | 4 faces | [`cli`] | people |
+//! | 4 faces | [`cli`], [`tui`] | people |
 //! | 3 jobs | [`build`], [`boot`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
 //! | 1 mechanism | [`store`], [`oci`], [`debian`], [`initramfs`] | formats |
@@ -27,3 +27,4 @@ pub mod problem;
 pub mod progress;
 pub mod site;
 pub mod store;
+pub mod tui;

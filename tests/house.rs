@@ -26,7 +26,12 @@ const LICENCES: &[&str] = &[
 /// Crates that are there in two versions, each with its reason.
 const TWICE: &[(&str, &str)] = &[
     ("base64", "the HTTP client has moved on, cyclonedx-bom and oci-client have not"),
+    ("darling", "procedural macros, at build time only"),
+    ("darling_core", "procedural macros, at build time only"),
+    ("darling_macro", "procedural macros, at build time only"),
     ("getrandom", "ring asks for 0.2, tempfile and rand for a later one"),
+    ("itertools", "ratatui asks for 0.14; prost's macros, at build time, for a later one"),
+    ("signal-hook", "the program has the version of crossterm, what runs in the image the newer one"),
     ("strum", "cyclonedx-bom and oci-spec"),
     ("strum_macros", "follows strum"),
     ("syn", "procedural macros, at build time only"),
@@ -123,6 +128,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("build", 3),
     ("boot", 3),
     ("cli", 4),
+    ("tui", 4),
 ];
 const EVERY_FLOOR: &[&str] = &["problem", "progress"];
 
