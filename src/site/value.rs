@@ -125,6 +125,46 @@ impl Value {
     }
 }
 
+impl Kind {
+    /// Why no value of this kind can have a character, for input that is typed key by key. What is
+    /// merely at a wrong place is left to [`Value::parse`].
+    pub fn refuses(self, c: char) -> Option<String> {
+        let named = || if c == ' ' { "a space".to_owned() } else { format!("{c:?}") };
+        if c.is_control() {
+            return Some("a value has no control characters".to_owned());
+        }
+        let (good, what) = match self {
+            Self::Host => (
+                c.is_ascii_alphanumeric() || ".-".contains(c),
+                "a host name has letters, digits, `.` and `-`; no https:// and no port here",
+            ),
+            Self::HostPort => (
+                c.is_ascii_alphanumeric() || ".-:".contains(c),
+                "a host and port have letters, digits, `.`, `-` and `:`; no https:// here",
+            ),
+            Self::Integer(..) => (c.is_ascii_digit() || c == '-', "a number has digits only"),
+            Self::Ips(_) => {
+                (c.is_ascii_hexdigit() || ".:, ".contains(c), "an address has digits, `.` and `:`")
+            }
+            Self::Url | Self::Proxy => {
+                (c.is_ascii() && c != ' ', "a URL has no blanks and only ASCII characters")
+            }
+            Self::PasswordHash => (
+                c.is_ascii_alphanumeric() || "./$=".contains(c),
+                "a password's hash has letters, digits, `.`, `/`, `$`",
+            ),
+            Self::Domains | Self::Servers | Self::NoProxy | Self::Names | Self::Roles => {
+                (is_plain(c) || c == ' ', "the value has letters, digits and `._-:/@%+,=*[]`")
+            }
+            Self::Hosts => {
+                (is_plain(c) || c == ' ', "the entries have letters, digits, `.`, `-`, `:` and blanks")
+            }
+            Self::Choice(_) | Self::Bool | Self::Path | Self::Text => (true, ""),
+        };
+        (!good).then(|| format!("{} is not taken: {what}", named()))
+    }
+}
+
 /// Characters that `/etc/hook/env_config` takes without quotes.
 pub fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._-:/@%+,=*[]".contains(c)
@@ -434,5 +474,30 @@ mod tests {
             assert!(!bad(Kind::PasswordHash, text).contains("canary"));
         }
         ok(Kind::Servers, "time.example.com,192.0.2.1,2001:db8::1");
+    }
+
+    #[test]
+    fn no_character_of_a_valid_value_is_refused() {
+        use crate::site::FIELDS;
+        for field in FIELDS {
+            for c in field.example.chars() {
+                assert_eq!(field.kind.refuses(c), None, "{} {c:?}", field.key);
+            }
+            assert!(field.kind.refuses('\n').is_some());
+        }
+        assert!(Kind::Host.refuses(' ').is_some() && Kind::HostPort.refuses('/').is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_parses_could_be_typed(text in "[ -~é]{0,12}") {
+            for field in crate::site::FIELDS {
+                if matches!(Value::parse(field.kind, &text), Ok(Some(_))) {
+                    for c in text.trim().chars() {
+                        proptest::prop_assert_eq!(field.kind.refuses(c), None, "{} {:?}", field.key, &text);
+                    }
+                }
+            }
+        }
     }
 }

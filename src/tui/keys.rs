@@ -1,0 +1,356 @@
+//! Every action of the wizard, in one table: dispatch, footer, help and docs/wizard.md read it.
+//!
+//! A printable key never acts while a text field has the focus; such keys stand in the context
+//! [`Context::Letters`], which a text field replaces with [`Context::Text`].
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Where an action is offered. Several contexts are active at a time; see [`SETS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    Anywhere,
+    /// No text field has the focus, so letters are free.
+    Letters,
+    /// A text field has the focus.
+    Text,
+    Start,
+    /// Any step of a site.
+    Site,
+    Endpoints,
+    Certificates,
+    Review,
+    Build,
+    Result,
+}
+
+impl Context {
+    pub const ALL: [Self; 10] = [
+        Self::Start,
+        Self::Site,
+        Self::Endpoints,
+        Self::Certificates,
+        Self::Review,
+        Self::Build,
+        Self::Result,
+        Self::Letters,
+        Self::Text,
+        Self::Anywhere,
+    ];
+
+    /// The heading in help and docs.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Anywhere => "Everywhere",
+            Self::Letters => "Lists and switches",
+            Self::Text => "Text fields",
+            Self::Start => "Start",
+            Self::Site => "Steps of a site",
+            Self::Endpoints => "Endpoints",
+            Self::Certificates => "Certificates",
+            Self::Review => "Review",
+            Self::Build => "Build",
+            Self::Result => "Result",
+        }
+    }
+}
+
+/// Every combination of contexts that a screen has.
+pub const SETS: &[&[Context]] = &[
+    &[Context::Anywhere, Context::Letters, Context::Start],
+    &[Context::Anywhere, Context::Letters, Context::Site],
+    &[Context::Anywhere, Context::Text, Context::Site],
+    &[Context::Anywhere, Context::Letters, Context::Site, Context::Endpoints],
+    &[Context::Anywhere, Context::Text, Context::Site, Context::Endpoints],
+    &[Context::Anywhere, Context::Letters, Context::Site, Context::Certificates],
+    &[Context::Anywhere, Context::Text, Context::Site, Context::Certificates],
+    &[Context::Anywhere, Context::Letters, Context::Site, Context::Review],
+    &[Context::Anywhere, Context::Letters, Context::Build],
+    &[Context::Anywhere, Context::Letters, Context::Result],
+];
+
+/// What a person can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Menu,
+    Quit,
+    Suspend,
+    Repaint,
+    Mouse,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Activate,
+    Previous,
+    Next,
+    // Start
+    NewSite,
+    ImportConfig,
+    ImportFile,
+    Duplicate,
+    Rename,
+    Delete,
+    LastRun,
+    // A site
+    NextStep,
+    PreviousStep,
+    GoToStep,
+    Save,
+    SaveAs,
+    RestoreDefault,
+    Reveal,
+    NextProblem,
+    PickFile,
+    CloseSite,
+    TestConnection,
+    SkipCheck,
+    PasteCertificate,
+    TakeCertificate,
+    FetchChain,
+    Placeholder,
+    StartBuild,
+    CopyCommand,
+}
+
+/// A key as a person presses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub code: KeyCode,
+    pub ctrl: bool,
+}
+
+impl Key {
+    /// The key of a terminal's event. Shift is in the character already.
+    pub fn of(event: &KeyEvent) -> Self {
+        Self { code: event.code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) }
+    }
+
+    /// The name on screens: ASCII, so that it is the same everywhere.
+    pub fn name(self) -> String {
+        let name = match self.code {
+            KeyCode::Char(' ') => "Space".to_owned(),
+            KeyCode::Char(c) if self.ctrl => return format!("Ctrl-{}", c.to_ascii_uppercase()),
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::BackTab => "Shift-Tab".to_owned(),
+            KeyCode::PageUp => "PgUp".to_owned(),
+            KeyCode::PageDown => "PgDn".to_owned(),
+            KeyCode::F(n) => format!("F{n}"),
+            code => format!("{code:?}"),
+        };
+        if self.ctrl { format!("Ctrl-{name}") } else { name }
+    }
+}
+
+const fn key(code: KeyCode) -> Key {
+    Key { code, ctrl: false }
+}
+
+const fn letter(c: char) -> Key {
+    key(KeyCode::Char(c))
+}
+
+const fn ctrl(c: char) -> Key {
+    Key { code: KeyCode::Char(c), ctrl: true }
+}
+
+/// One action with its keys.
+#[derive(Debug)]
+pub struct Entry {
+    pub action: Action,
+    pub context: Context,
+    /// The first one is the one that is shown.
+    pub keys: &'static [Key],
+    /// For menus and docs: what it does, in a few words.
+    pub about: &'static str,
+    /// The word in the footer, for what is wanted most.
+    pub footer: Option<&'static str>,
+}
+
+const fn entry(
+    action: Action,
+    context: Context,
+    keys: &'static [Key],
+    about: &'static str,
+    footer: Option<&'static str>,
+) -> Entry {
+    Entry { action, context, keys, about, footer }
+}
+
+/// The table. Within a context the order is the order in the footer and in help.
+pub static ACTIONS: &[Entry] = &[
+    entry(Action::Activate, Context::Start, &[key(KeyCode::Enter)], "open what is chosen", Some("open")),
+    entry(Action::NewSite, Context::Start, &[letter('n')], "begin a new site", Some("new")),
+    entry(Action::ImportConfig, Context::Start, &[letter('i')], "import a config file", Some("import")),
+    entry(Action::Duplicate, Context::Start, &[letter('c')], "copy the profile under another name", None),
+    entry(Action::Rename, Context::Start, &[letter('r')], "rename the profile", None),
+    entry(Action::Delete, Context::Start, &[letter('d'), key(KeyCode::Delete)], "delete the profile", None),
+    entry(
+        Action::LastRun,
+        Context::Start,
+        &[letter('l')],
+        "look at the profile's last build",
+        Some("last run"),
+    ),
+    entry(
+        Action::Activate,
+        Context::Site,
+        &[key(KeyCode::Enter)],
+        "do what the row says; go on from a field",
+        Some("next"),
+    ),
+    entry(Action::NextStep, Context::Site, &[ctrl('n'), key(KeyCode::PageDown)], "next step", Some("step")),
+    entry(Action::PreviousStep, Context::Site, &[ctrl('p'), key(KeyCode::PageUp)], "previous step", None),
+    entry(Action::GoToStep, Context::Site, &[ctrl('g')], "go to any step", None),
+    entry(Action::Save, Context::Site, &[ctrl('s')], "save the profile", Some("save")),
+    entry(Action::SaveAs, Context::Site, &[ctrl('a')], "save the profile under another name", None),
+    entry(
+        Action::RestoreDefault,
+        Context::Site,
+        &[ctrl('d')],
+        "restore the field's default",
+        Some("default"),
+    ),
+    entry(Action::Reveal, Context::Site, &[ctrl('r')], "show or hide secrets", None),
+    entry(Action::NextProblem, Context::Site, &[ctrl('e')], "go to the next problem", None),
+    entry(Action::PickFile, Context::Site, &[ctrl('o')], "pick a file for the field", None),
+    entry(Action::CloseSite, Context::Site, &[ctrl('w')], "back to the list of profiles", None),
+    entry(
+        Action::TestConnection,
+        Context::Endpoints,
+        &[ctrl('t')],
+        "test the connection to every endpoint",
+        Some("test"),
+    ),
+    entry(Action::SkipCheck, Context::Endpoints, &[ctrl('k')], "skip the connection test (offline)", None),
+    entry(Action::PasteCertificate, Context::Certificates, &[ctrl('v')], "paste certificates", Some("paste")),
+    entry(
+        Action::TakeCertificate,
+        Context::Certificates,
+        &[ctrl('f')],
+        "take certificates from a file",
+        None,
+    ),
+    entry(
+        Action::FetchChain,
+        Context::Certificates,
+        &[ctrl('t')],
+        "fetch the chain from the orchestrator",
+        Some("fetch"),
+    ),
+    entry(
+        Action::Placeholder,
+        Context::Certificates,
+        &[ctrl('x')],
+        "make placeholder certificates, for a trial",
+        None,
+    ),
+    entry(Action::StartBuild, Context::Review, &[letter('b')], "start the build", Some("build")),
+    entry(Action::CopyCommand, Context::Review, &[letter('y')], "copy the equivalent command", Some("copy")),
+    entry(Action::Up, Context::Anywhere, &[key(KeyCode::Up), key(KeyCode::BackTab)], "up", None),
+    entry(Action::Down, Context::Anywhere, &[key(KeyCode::Down), key(KeyCode::Tab)], "down", None),
+    entry(Action::First, Context::Letters, &[key(KeyCode::Home)], "to the first row", None),
+    entry(Action::Last, Context::Letters, &[key(KeyCode::End)], "to the last row", None),
+    entry(Action::Next, Context::Letters, &[letter(' '), key(KeyCode::Right)], "switch; next choice", None),
+    entry(Action::Previous, Context::Letters, &[key(KeyCode::Left)], "previous choice", None),
+    entry(
+        Action::Menu,
+        Context::Anywhere,
+        &[key(KeyCode::Esc), key(KeyCode::F(1))],
+        "this menu",
+        Some("menu"),
+    ),
+    entry(Action::Menu, Context::Letters, &[letter('?')], "this menu", None),
+    entry(
+        Action::Mouse,
+        Context::Letters,
+        &[letter('m')],
+        "mouse wheel on or off (off: the terminal selects text)",
+        None,
+    ),
+    entry(Action::Repaint, Context::Anywhere, &[ctrl('l')], "paint the screen again", None),
+    entry(Action::Suspend, Context::Anywhere, &[ctrl('z')], "suspend; fg comes back", None),
+    entry(Action::Quit, Context::Letters, &[letter('q')], "leave", Some("leave")),
+    entry(Action::Quit, Context::Anywhere, &[ctrl('c'), ctrl('q')], "leave", None),
+];
+
+/// The action of a key where these contexts are active.
+pub fn lookup(key: Key, contexts: &[Context]) -> Option<Action> {
+    let mut found = ACTIONS.iter().filter(|e| contexts.contains(&e.context) && e.keys.contains(&key));
+    found.next().map(|entry| entry.action)
+}
+
+/// The actions of these contexts, those of the screen itself first.
+pub fn offered(contexts: &[Context]) -> impl Iterator<Item = &'static Entry> {
+    ACTIONS.iter().filter(move |entry| contexts.contains(&entry.context))
+}
+
+/// docs/wizard.md's table of keys.
+pub fn table() -> String {
+    let mut text = String::new();
+    for context in Context::ALL {
+        let mut entries = ACTIONS.iter().filter(|e| e.context == context).peekable();
+        if entries.peek().is_none() {
+            continue;
+        }
+        text.push_str(&format!("\n### {}\n\n| key | what it does |\n|---|---|\n", context.title()));
+        for entry in entries {
+            let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{}`", key.name())).collect();
+            text.push_str(&format!("| {} | {} |\n", keys.join(" "), entry.about));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn no_two_actions_share_a_key_on_one_screen() {
+        for set in SETS {
+            let mut seen: HashMap<Key, Action> = HashMap::new();
+            for entry in offered(set) {
+                for key in entry.keys {
+                    let before = seen.insert(*key, entry.action);
+                    assert!(
+                        before.is_none(),
+                        "{} is {before:?} and {:?} in {set:?}",
+                        key.name(),
+                        entry.action
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_context_is_on_a_screen_and_letters_are_free_in_text_fields() {
+        for entry in ACTIONS {
+            assert!(SETS.iter().any(|set| set.contains(&entry.context)), "{entry:?}");
+            if !matches!(
+                entry.context,
+                Context::Letters | Context::Start | Context::Review | Context::Build | Context::Result
+            ) {
+                assert!(
+                    entry.keys.iter().all(|k| k.ctrl || !matches!(k.code, KeyCode::Char(_))),
+                    "{entry:?} would take a letter from a text field"
+                );
+            }
+        }
+        for set in SETS.iter().filter(|set| set.contains(&Context::Text)) {
+            for c in ('!'..='~').chain([' ']) {
+                assert_eq!(lookup(letter(c), set), None, "{c:?} in {set:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_action_needs_a_function_key_or_alt() {
+        for entry in ACTIONS {
+            assert!(entry.keys.iter().any(|k| !matches!(k.code, KeyCode::F(_))), "{entry:?}");
+        }
+    }
+}
