@@ -160,7 +160,7 @@ const fn ctrl(c: char) -> Key {
 pub struct Entry {
     pub action: Action,
     pub context: Context,
-    /// The first one is the one that is shown.
+    /// The first one is the one that is shown; without one, the menu has the action.
     pub keys: &'static [Key],
     /// For menus and docs: what it does, in a few words.
     pub about: &'static str,
@@ -200,11 +200,11 @@ pub static ACTIONS: &[Entry] = &[
         "do what the row says; go on from a field",
         Some("next"),
     ),
-    entry(Action::NextStep, Context::Site, &[ctrl('n'), key(KeyCode::PageDown)], "next step", Some("step")),
-    entry(Action::PreviousStep, Context::Site, &[ctrl('p'), key(KeyCode::PageUp)], "previous step", None),
+    entry(Action::NextStep, Context::Site, &[ctrl('n')], "next step", Some("step")),
+    entry(Action::PreviousStep, Context::Site, &[ctrl('p')], "previous step", None),
     entry(Action::GoToStep, Context::Site, &[ctrl('g')], "go to any step", None),
     entry(Action::Save, Context::Site, &[ctrl('s')], "save the profile", Some("save")),
-    entry(Action::SaveAs, Context::Site, &[ctrl('a')], "save the profile under another name", None),
+    entry(Action::SaveAs, Context::Site, &[], "save the profile under another name", None),
     entry(
         Action::RestoreDefault,
         Context::Site,
@@ -213,9 +213,9 @@ pub static ACTIONS: &[Entry] = &[
         Some("default"),
     ),
     entry(Action::Reveal, Context::Site, &[ctrl('r')], "show or hide secrets", None),
-    entry(Action::NextProblem, Context::Site, &[ctrl('e')], "go to the next problem", None),
+    entry(Action::NextProblem, Context::Site, &[ctrl('x')], "go to the next problem", None),
     entry(Action::PickFile, Context::Site, &[ctrl('o')], "pick a file for the field", None),
-    entry(Action::CloseSite, Context::Site, &[ctrl('w')], "back to the list of profiles", None),
+    entry(Action::CloseSite, Context::Site, &[], "back to the list of profiles", None),
     entry(
         Action::TestConnection,
         Context::Endpoints,
@@ -223,7 +223,7 @@ pub static ACTIONS: &[Entry] = &[
         "test the connection to every endpoint",
         Some("test"),
     ),
-    entry(Action::SkipCheck, Context::Endpoints, &[ctrl('k')], "skip the connection test (offline)", None),
+    entry(Action::SkipCheck, Context::Endpoints, &[], "skip the connection test (offline)", None),
     entry(Action::PasteCertificate, Context::Certificates, &[ctrl('v')], "paste certificates", Some("paste")),
     entry(
         Action::TakeCertificate,
@@ -242,7 +242,7 @@ pub static ACTIONS: &[Entry] = &[
     entry(
         Action::Placeholder,
         Context::Certificates,
-        &[ctrl('x')],
+        &[],
         "make placeholder certificates, for a trial",
         None,
     ),
@@ -250,6 +250,10 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::CopyCommand, Context::Review, &[letter('y')], "copy the equivalent command", Some("copy")),
     entry(Action::Up, Context::Anywhere, &[key(KeyCode::Up), key(KeyCode::BackTab)], "up", None),
     entry(Action::Down, Context::Anywhere, &[key(KeyCode::Down), key(KeyCode::Tab)], "down", None),
+    entry(Action::PageUp, Context::Start, &[key(KeyCode::PageUp)], "up by a page", None),
+    entry(Action::PageDown, Context::Start, &[key(KeyCode::PageDown)], "down by a page", None),
+    entry(Action::PageUp, Context::Site, &[key(KeyCode::PageUp)], "up by a page", None),
+    entry(Action::PageDown, Context::Site, &[key(KeyCode::PageDown)], "down by a page", None),
     entry(Action::First, Context::Letters, &[key(KeyCode::Home)], "to the first row", None),
     entry(Action::Last, Context::Letters, &[key(KeyCode::End)], "to the last row", None),
     entry(Action::Next, Context::Letters, &[letter(' '), key(KeyCode::Right)], "switch; next choice", None),
@@ -297,7 +301,8 @@ pub fn table() -> String {
         text.push_str(&format!("\n### {}\n\n| key | what it does |\n|---|---|\n", context.title()));
         for entry in entries {
             let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{}`", key.name())).collect();
-            text.push_str(&format!("| {} | {} |\n", keys.join(" "), entry.about));
+            let keys = if keys.is_empty() { "menu".to_owned() } else { keys.join(" ") };
+            text.push_str(&format!("| {keys} | {} |\n", entry.about));
         }
     }
     text
@@ -350,7 +355,8 @@ mod tests {
     #[test]
     fn no_action_needs_a_function_key_or_alt() {
         for entry in ACTIONS {
-            assert!(entry.keys.iter().any(|k| !matches!(k.code, KeyCode::F(_))), "{entry:?}");
+            let plain = |k: &Key| !matches!(k.code, KeyCode::F(_));
+            assert!(entry.keys.is_empty() || entry.keys.iter().any(plain), "{entry:?}");
         }
     }
 }

@@ -130,6 +130,14 @@ impl Glyphs {
         self.pick("│", "|")
     }
 
+    /// The corners of a box: top left, top right, bottom left, bottom right.
+    pub fn corners(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Unicode => ("┌", "┐", "└", "┘"),
+            Self::Ascii => ("+", "+", "+", "+"),
+        }
+    }
+
     /// What stands for a hidden character.
     pub fn mask(self) -> &'static str {
         self.pick("•", "*")

@@ -1,0 +1,111 @@
+//! What effects answer with: facts about the world, ready for a screen.
+
+use crate::problem::Problem;
+use crate::site::certificates::{Bundle, SiteCertificates};
+use crate::site::{Id, Profile};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How an earlier build ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastRun {
+    /// `ok`, `failed`, `cancelled`.
+    pub outcome: crate::build::Outcome,
+    /// When it ended, in seconds since 1970.
+    pub at: i64,
+    pub seconds: f64,
+}
+
+/// A profile on the start screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteEntry {
+    pub name: String,
+    pub path: PathBuf,
+    /// In the project's folder rather than the person's own.
+    pub shipped: bool,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+    pub last: Option<LastRun>,
+}
+
+/// Input that was not saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftEntry {
+    pub name: String,
+    pub at: i64,
+    /// How many settings it changes.
+    pub edits: usize,
+}
+
+/// A build that goes on in another process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningEntry {
+    pub profile: String,
+    pub since: i64,
+}
+
+/// Everything on the start screen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sites {
+    pub sites: Vec<SiteEntry>,
+    pub drafts: Vec<DraftEntry>,
+    pub running: Vec<RunningEntry>,
+}
+
+/// A profile that was opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub name: String,
+    pub profile: Profile,
+    /// Not in a file yet.
+    pub new: bool,
+    pub warnings: Vec<Problem>,
+    /// Input of an earlier session, to go on with.
+    pub draft: Option<super::draft::Draft>,
+}
+
+/// How one endpoint answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub id: Id,
+    pub target: String,
+    /// How long it took, or the reason in plain words.
+    pub result: Result<Duration, String>,
+}
+
+/// The image's certificates, or what is wrong with them.
+pub type Certificates = Result<SiteCertificates, Problem>;
+
+/// Certificates that a person has taken and that are written when the profile is saved or built.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    pub ca: Bundle,
+    pub server: Option<Bundle>,
+    /// Where they come from, in words.
+    pub from: String,
+}
+
+/// A component as the image may have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentEntry {
+    pub name: String,
+    pub description: String,
+    pub role: Option<String>,
+    /// What it is made from: packages, an image, a Dockerfile.
+    pub source: String,
+    /// Whether its sources are at hand.
+    pub available: bool,
+    /// The name of its container in the image definition: it is in unless that is left out.
+    pub container: Option<String>,
+    /// Part of the root file system itself, so it cannot be left out.
+    pub fixed: bool,
+    /// Bytes of its compressed segment, if it was built before.
+    pub bytes: Option<u64>,
+}
+
+/// A file or folder to pick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    pub name: String,
+    pub folder: bool,
+}

@@ -1,0 +1,259 @@
+//! Everything that the screen shows, as pure data: no clock, no file, no terminal.
+
+use super::check::Check;
+use super::data::{Certificates, ComponentEntry, Pending, Probe, Sites};
+use super::form::{Environment, Form};
+use super::keys::{Action, Context};
+use super::overlay::Overlay;
+use super::rows::{self, Row};
+use super::step::{State, Step};
+use super::theme::{Role, Theme};
+use crate::build::plan;
+use crate::problem::Problem;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which screen is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    Start,
+    /// A step of [`Model::site`].
+    Site,
+}
+
+/// A line that says what just happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub role: Role,
+    pub text: String,
+}
+
+/// The whole state.
+#[derive(Debug)]
+pub struct Model {
+    pub theme: Theme,
+    /// Since the program began.
+    pub now: Duration,
+    /// The wall clock when it began, in seconds since 1970.
+    pub began: i64,
+    pub size: (u16, u16),
+    pub root: PathBuf,
+    pub env: Arc<Environment>,
+    pub screen: Screen,
+    pub overlay: Option<Overlay>,
+    pub notice: Option<Notice>,
+    pub mouse: bool,
+    pub start: Check<Result<Sites, Problem>>,
+    /// Where the focus is on the start screen.
+    pub start_focus: Option<Row>,
+    pub site: Option<Site>,
+    /// When Ctrl-C was pressed last.
+    pub interrupted: Option<Duration>,
+    /// The program ends with this exit code as soon as it can.
+    pub leaving: Option<u8>,
+    /// What the main screen keeps after the end.
+    pub farewell: Vec<String>,
+}
+
+/// A site that a person works on.
+#[derive(Debug)]
+pub struct Site {
+    pub form: Form,
+    pub step: Step,
+    pub visited: BTreeSet<Step>,
+    /// Steps that an earlier answer has changed the ground of, with the reason.
+    pub review: BTreeMap<Step, &'static str>,
+    focus: BTreeMap<Step, Row>,
+    /// The step that a person was told the problems of and has changed nothing on since.
+    pub insist: Option<Step>,
+    /// Secrets are shown.
+    pub reveal: bool,
+    pub probe: Check<Vec<Probe>>,
+    pub certificates: Check<Certificates>,
+    pub pending: Option<Pending>,
+    pub fetched: Check<Result<Pending, Problem>>,
+    pub components: Check<Result<Vec<ComponentEntry>, Problem>>,
+    pub plan: Check<Result<Vec<plan::Row>, Problem>>,
+    /// Warnings of opening it: unknown keys, an old format.
+    pub warnings: Vec<Problem>,
+}
+
+impl Site {
+    pub fn new(form: Form) -> Self {
+        Self {
+            form,
+            step: Step::Endpoints,
+            visited: BTreeSet::from([Step::Endpoints]),
+            review: BTreeMap::new(),
+            focus: BTreeMap::new(),
+            insist: None,
+            reveal: false,
+            probe: Check::default(),
+            certificates: Check::default(),
+            pending: None,
+            fetched: Check::default(),
+            components: Check::default(),
+            plan: Check::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Whether something would be lost without a draft.
+    pub fn changed(&self) -> bool {
+        self.form.changed() || self.pending.is_some()
+    }
+
+    /// What the rail says of a step.
+    pub fn state(&self, step: Step) -> State {
+        if step == self.step {
+            return State::Current;
+        }
+        if step == Step::Build {
+            return State::Locked;
+        }
+        if self.visited.contains(&step) && self.trouble(step) > 0 {
+            State::Attention
+        } else if self.review.contains_key(&step) {
+            State::Review
+        } else if self.visited.contains(&step) {
+            State::Done
+        } else {
+            State::Open
+        }
+    }
+
+    /// How many things on a step are not usable.
+    pub fn trouble(&self, step: Step) -> usize {
+        let fields = self.form.problems().filter(|(id, _)| Step::of(id.field().section) == step).count();
+        let certificates = step == Step::Certificates && matches!(self.certificates.value(), Some(Err(_)));
+        fields + usize::from(certificates)
+    }
+}
+
+impl Model {
+    pub fn new(theme: Theme, size: (u16, u16), root: PathBuf, env: Environment, began: i64) -> Self {
+        Self {
+            theme,
+            now: Duration::ZERO,
+            began,
+            size,
+            root,
+            env: Arc::new(env),
+            screen: Screen::Start,
+            overlay: None,
+            notice: None,
+            mouse: false,
+            start: Check::default(),
+            start_focus: None,
+            site: None,
+            interrupted: None,
+            leaving: None,
+            farewell: Vec::new(),
+        }
+    }
+
+    /// The wall clock, in seconds since 1970.
+    pub fn clock(&self) -> i64 {
+        self.began + i64::try_from(self.now.as_secs()).unwrap_or(0)
+    }
+
+    /// Counts tenths of a second, for signs that turn.
+    pub fn tick(&self) -> u64 {
+        self.now.as_millis() as u64 / 100
+    }
+
+    pub fn say(&mut self, role: Role, text: impl Into<String>) {
+        self.notice = Some(Notice { role, text: text.into() });
+    }
+
+    /// The row that has the focus; the first one if the one that had it is gone.
+    pub fn focus(&self) -> Option<Row> {
+        let rows = rows::rows(self);
+        let wanted = match (self.screen, &self.site) {
+            (Screen::Start, _) => self.start_focus.as_ref(),
+            (Screen::Site, Some(site)) => site.focus.get(&site.step),
+            _ => None,
+        };
+        let there = wanted.and_then(|wanted| rows.iter().find(|row| *row == wanted));
+        there.or_else(|| rows.iter().find(|row| row.can_focus())).cloned()
+    }
+
+    /// Moves the focus; a text field that gets it gets the keys too.
+    pub fn set_focus(&mut self, row: Row) {
+        match (self.screen, &mut self.site) {
+            (Screen::Start, _) => self.start_focus = Some(row),
+            (Screen::Site, Some(site)) => {
+                site.focus.insert(site.step, row);
+            }
+            _ => {}
+        }
+        self.attend();
+    }
+
+    /// Gives the keys to the field in focus, if it is a text field.
+    pub fn attend(&mut self) {
+        let id = match self.focus() {
+            Some(Row::Field(id)) if self.screen == Screen::Site => Some(id),
+            _ => None,
+        };
+        if let Some(site) = &mut self.site {
+            site.form.focus(id);
+        }
+    }
+
+    /// The contexts that decide what a key does.
+    pub fn contexts(&self) -> Vec<Context> {
+        let mut contexts = vec![Context::Anywhere];
+        let editing = self.site.as_ref().is_some_and(|site| site.form.editor().is_some());
+        match self.screen {
+            Screen::Start => contexts.extend([Context::Letters, Context::Start]),
+            Screen::Site => {
+                contexts.push(if editing { Context::Text } else { Context::Letters });
+                contexts.push(Context::Site);
+                contexts.extend(match self.site.as_ref().map(|site| site.step) {
+                    Some(Step::Endpoints) => Some(Context::Endpoints),
+                    Some(Step::Certificates) => Some(Context::Certificates),
+                    Some(Step::Review) => Some(Context::Review),
+                    _ => None,
+                });
+            }
+        }
+        contexts
+    }
+
+    /// Whether an action makes sense now; menus and the footer leave out what does not.
+    pub fn allows(&self, action: Action) -> bool {
+        let focus = self.focus();
+        match action {
+            Action::Duplicate | Action::Rename | Action::Delete | Action::LastRun => {
+                matches!(focus, Some(Row::Site(_)))
+            }
+            Action::RestoreDefault => matches!(focus, Some(Row::Field(_) | Row::Value(_))),
+            Action::PickFile => {
+                matches!(focus, Some(Row::Field(id)) if id.field().kind == crate::site::Kind::Path)
+            }
+            Action::NextProblem => self.site.as_ref().is_some_and(|s| s.form.problems().next().is_some()),
+            Action::Reveal => self
+                .site
+                .as_ref()
+                .is_some_and(|site| crate::site::FIELDS.iter().any(|f| site.form.is_secret(f.id))),
+            Action::PreviousStep => self.site.as_ref().is_some_and(|site| site.step.previous().is_some()),
+            _ => true,
+        }
+    }
+
+    /// Whether the screen changes without a key, so that time must be told.
+    pub fn moving(&self) -> bool {
+        let now = self.now;
+        self.start.moving(now)
+            || self.site.as_ref().is_some_and(|site| {
+                site.probe.moving(now)
+                    || site.certificates.moving(now)
+                    || site.fetched.moving(now)
+                    || site.components.moving(now)
+                    || site.plan.moving(now)
+            })
+    }
+}

@@ -1,0 +1,140 @@
+//! What comes in and what goes out: the only ways between the pure part and the world.
+
+use super::data::{Certificates, ComponentEntry, FileEntry, Opened, Pending, Probe, Sites};
+use super::draft::Draft;
+use super::form::Edit;
+use crate::build::plan;
+use crate::problem::{Problem, Result};
+use crate::site::{Id, Profile, ResolvedSite};
+use ratatui::crossterm::event::KeyEvent;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Something has happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// It is this long since the program began. Nothing else tells the time.
+    Tick(Duration),
+    Key(KeyEvent),
+    Paste(String),
+    Resize(u16, u16),
+    Wheel {
+        up: bool,
+    },
+    /// A signal asks the program to end with this exit code.
+    Signal(u8),
+    /// The program was suspended and goes on.
+    Resumed,
+    Sites(u64, Result<Sites>),
+    Opened(Result<Box<Opened>>),
+    Saved(Result<Box<Saved>>),
+    /// Something is done that changes the start screen; says what.
+    Done(Result<String>),
+    Probed(u64, Vec<Probe>),
+    Certificates(u64, Box<Certificates>),
+    Decoded(Result<Box<Pending>>),
+    Fetched(u64, Result<Box<Pending>>),
+    Folder(u64, Result<Vec<FileEntry>>),
+    Components(u64, Result<Vec<ComponentEntry>>),
+    Planned(u64, Result<Vec<plan::Row>>),
+    Compared(Result<Vec<String>>),
+}
+
+/// A profile was written.
+#[derive(Debug)]
+pub struct Saved {
+    pub name: String,
+    pub profile: Profile,
+    /// What was written, for people.
+    pub wrote: Vec<String>,
+    pub warnings: Vec<Problem>,
+    /// A build was wanted after it.
+    pub build: bool,
+}
+
+/// Something is to be done outside. Numbers name runs of a [`super::check::Check`].
+#[derive(Debug)]
+pub enum Effect {
+    ListSites(u64),
+    Open(String),
+    New(String),
+    ResumeDraft(String),
+    CompareDraft(String),
+    DiscardDraft(String),
+    KeepDraft(Draft),
+    Import {
+        file: PathBuf,
+        name: String,
+    },
+    Save(Box<Save>),
+    Duplicate {
+        from: String,
+        to: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Delete(String),
+    Probe {
+        run: u64,
+        site: Box<ResolvedSite>,
+        ids: Vec<Id>,
+    },
+    ReadCertificates {
+        run: u64,
+        site: Box<ResolvedSite>,
+    },
+    /// Reads pasted text or a file as certificates.
+    Decode {
+        text: Vec<u8>,
+        from: String,
+    },
+    DecodeFile(PathBuf),
+    MakePlaceholder {
+        site: Box<ResolvedSite>,
+    },
+    FetchChain {
+        run: u64,
+        site: Box<ResolvedSite>,
+    },
+    ListFolder {
+        run: u64,
+        folder: PathBuf,
+    },
+    ListComponents {
+        run: u64,
+        site: Box<ResolvedSite>,
+    },
+    Plan {
+        run: u64,
+        site: Box<ResolvedSite>,
+    },
+    Build(Box<Build>),
+    Copy(String),
+    Mouse(bool),
+    Repaint,
+    Suspend,
+}
+
+/// What is to be saved.
+#[derive(Debug)]
+pub struct Save {
+    /// Under which name; a new one makes a new file in the project's folder.
+    pub name: String,
+    pub profile: Profile,
+    pub site: ResolvedSite,
+    /// Fields whose default is restored.
+    pub unset: Vec<Id>,
+    pub certificates: Option<Pending>,
+    /// Go on to build.
+    pub build: bool,
+}
+
+/// What is to be built: a profile and what a person has changed of it.
+#[derive(Debug)]
+pub struct Build {
+    pub profile: String,
+    pub edits: BTreeMap<Id, Edit>,
+}

@@ -1,0 +1,245 @@
+//! The rows of each screen, as data. What a row looks like is the views' business.
+//!
+//! Screens are lists of rows over the table of fields: a new field is a new row without a word here.
+
+use super::form::capital;
+use super::keys::Action;
+use super::model::{Model, Screen, Site};
+use super::step::Step;
+use super::theme::Role;
+use super::words::count_of;
+use crate::build::plan::State as Work;
+use crate::site::{FIELDS, Field, Id, Section};
+
+/// One row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Row {
+    Heading(String),
+    /// Text that nothing can be done with.
+    Note(Role, String),
+    Field(Id),
+    /// Does something, as its key does.
+    Do(Action, String),
+    /// A profile on the start screen.
+    Site(String),
+    /// Input that was not saved.
+    Draft(String),
+    /// A build that goes on.
+    Running(String),
+    Component(String),
+    /// A certificate of the image, by its place: authorities first, then the server's.
+    Certificate(usize),
+    /// A value on the review screen.
+    Value(Id),
+}
+
+impl Row {
+    /// Whether the focus can stand on it.
+    pub fn can_focus(&self) -> bool {
+        !matches!(self, Self::Heading(_) | Self::Note(..))
+    }
+}
+
+/// The rows of the screen of now.
+pub fn rows(model: &Model) -> Vec<Row> {
+    match (model.screen, &model.site) {
+        (Screen::Start, _) => start(model),
+        (Screen::Site, Some(site)) => step(site),
+        (Screen::Site, None) => Vec::new(),
+    }
+}
+
+fn heading(text: impl Into<String>) -> Row {
+    Row::Heading(text.into())
+}
+
+fn note(text: impl Into<String>) -> Row {
+    Row::Note(Role::Muted, text.into())
+}
+
+fn start(model: &Model) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(Ok(sites)) = model.start.value() {
+        if !sites.running.is_empty() {
+            rows.push(heading("Builds that go on"));
+            rows.extend(sites.running.iter().map(|run| Row::Running(run.profile.clone())));
+        }
+        if !sites.drafts.is_empty() {
+            rows.push(heading("Not saved"));
+            rows.extend(sites.drafts.iter().map(|draft| Row::Draft(draft.name.clone())));
+        }
+        rows.push(heading("Profiles"));
+        rows.extend(sites.sites.iter().map(|site| Row::Site(site.name.clone())));
+        if sites.sites.is_empty() {
+            rows.push(note("There is none yet."));
+        }
+    }
+    rows.push(heading("Begin"));
+    rows.push(Row::Do(Action::NewSite, "New site".to_owned()));
+    rows.push(Row::Do(Action::ImportConfig, "Import a config file".to_owned()));
+    rows
+}
+
+/// The fields of a section.
+fn fields(section: Section) -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(move |f| f.section == section)
+}
+
+/// The fields of a step; a step with several sections names them.
+fn forms(step: Step) -> Vec<Row> {
+    let sections: Vec<Section> = step.sections().collect();
+    let mut rows = Vec::new();
+    for section in &sections {
+        if sections.len() > 1 {
+            rows.push(heading(capital(section.about())));
+        }
+        rows.extend(fields(*section).map(|f| Row::Field(f.id)));
+    }
+    rows
+}
+
+fn step(site: &Site) -> Vec<Row> {
+    let mut rows = Vec::new();
+    match site.step {
+        Step::Endpoints => {
+            rows.extend(forms(site.step));
+            rows.push(heading("Connection"));
+            rows.push(Row::Do(Action::TestConnection, "Test the connection".to_owned()));
+            rows.extend(connection(site));
+        }
+        Step::Certificates => {
+            rows.push(heading("What the image trusts"));
+            rows.extend(certificates(site));
+            rows.push(heading("Take others"));
+            rows.push(Row::Do(Action::PasteCertificate, "Paste certificates".to_owned()));
+            rows.push(Row::Do(Action::TakeCertificate, "Take them from a file".to_owned()));
+            rows.push(Row::Do(Action::FetchChain, "Fetch the chain from the orchestrator".to_owned()));
+            rows.push(Row::Do(Action::Placeholder, "Make placeholders, for a trial".to_owned()));
+            rows.push(heading("Settings"));
+            rows.extend(forms(site.step));
+        }
+        Step::Components => {
+            rows.push(heading("Components"));
+            match site.components.value() {
+                Some(Ok(entries)) => rows.extend(entries.iter().map(|e| Row::Component(e.name.clone()))),
+                Some(Err(problem)) => rows.push(Row::Note(Role::Error, problem.what().to_owned())),
+                None => rows.push(note("Looking.")),
+            }
+            rows.extend(forms(site.step));
+        }
+        Step::Review => return review(site),
+        Step::Network | Step::Kernel | Step::Build => rows.extend(forms(site.step)),
+    }
+    if let Some(next) = site.step.next() {
+        rows.push(heading(""));
+        rows.push(Row::Do(Action::NextStep, format!("Go on to {}", next.title())));
+    }
+    rows
+}
+
+/// What the connection test has found, below its row.
+fn connection(site: &Site) -> Vec<Row> {
+    if site.probe.skipped {
+        return vec![note("Skipped: nothing of this was tried.")];
+    }
+    let Some(probes) = site.probe.value() else { return Vec::new() };
+    let row = |probe: &super::data::Probe| match &probe.result {
+        Ok(time) => Row::Note(Role::Ok, format!("{}  answers in {} ms", probe.target, time.as_millis())),
+        Err(why) => Row::Note(Role::Error, format!("{}  {why}", probe.target)),
+    };
+    probes.iter().map(row).collect()
+}
+
+fn certificates(site: &Site) -> Vec<Row> {
+    match site.certificates.value() {
+        Some(Ok(found)) => {
+            let mut rows: Vec<Row> = (0..all_certificates(found).len()).map(Row::Certificate).collect();
+            rows.extend(found.warnings.iter().map(|w| Row::Note(Role::Warn, w.what().to_owned())));
+            if found.placeholder {
+                rows.push(Row::Note(Role::Warn, "Placeholders: the image trusts no real server.".to_owned()));
+            }
+            rows
+        }
+        Some(Err(problem)) => {
+            let mut rows = vec![Row::Note(Role::Error, problem.what().to_owned())];
+            rows.extend(problem.causes().iter().map(|cause| Row::Note(Role::Error, cause.clone())));
+            rows
+        }
+        None => vec![note("Looking.")],
+    }
+}
+
+/// The certificates of an image in the order of [`Row::Certificate`].
+pub fn all_certificates(
+    found: &crate::site::SiteCertificates,
+) -> Vec<&crate::site::certificates::Certificate> {
+    let server = found.server.certificates.iter();
+    let server = server.filter(|c| !found.ca.certificates.iter().any(|ca| ca.der == c.der));
+    found.ca.certificates.iter().chain(server).collect()
+}
+
+fn review(site: &Site) -> Vec<Row> {
+    let mut rows = vec![Row::Do(Action::StartBuild, "Start the build".to_owned())];
+    let problems = site.form.problems().count() as u64;
+    if problems > 0 {
+        let text = format!("{} to solve before a build", count_of(problems, "problem"));
+        rows.push(Row::Do(Action::NextProblem, text));
+    }
+    let missing = site.form.site().missing_for_onboarding();
+    if !missing.is_empty() {
+        let names: Vec<String> = missing.iter().map(|f| super::form::label(f)).collect();
+        rows.push(Row::Note(
+            Role::Warn,
+            format!("A machine with this image cannot register: not set are {}.", names.join(", ")),
+        ));
+    }
+    rows.extend(site.form.notes.iter().map(|warning| Row::Note(Role::Warn, warning.what().to_owned())));
+    if let Some(Err(problem)) = site.certificates.value() {
+        rows.push(Row::Note(Role::Error, format!("Certificates: {}", problem.what())));
+    }
+    rows.push(heading("What is to be done"));
+    rows.extend(plan(site));
+    rows.push(heading("The same as a command"));
+    rows.push(Row::Do(Action::CopyCommand, super::command::line(site, std::path::Path::new(""))));
+    for section in Section::ALL {
+        let shown: Vec<Row> = fields(*section)
+            .filter(|f| site.form.site().get(f.id).is_some() || site.form.edits().contains_key(&f.id))
+            .map(|f| Row::Value(f.id))
+            .collect();
+        if !shown.is_empty() {
+            rows.push(heading(capital(section.name())));
+            rows.extend(shown);
+        }
+    }
+    rows
+}
+
+fn plan(site: &Site) -> Vec<Row> {
+    let rows = match site.plan.value() {
+        None => return vec![note("Looking.")],
+        Some(Err(problem)) => return vec![Row::Note(Role::Error, problem.what().to_owned())],
+        Some(Ok(rows)) => rows,
+    };
+    let mut found = Vec::new();
+    for stage in crate::build::Stage::ALL {
+        let of_stage = || rows.iter().filter(move |row| row.stage == stage);
+        let todo: Vec<&str> =
+            of_stage().filter(|row| row.state == Work::Todo).map(|row| row.item.as_str()).collect();
+        let cached = of_stage().filter(|row| row.state == Work::Cached).count();
+        let mut parts = Vec::new();
+        if cached > 0 {
+            parts.push(format!("{cached} from the store"));
+        }
+        if !todo.is_empty() {
+            parts.push(format!("to do: {}", todo.join(", ")));
+        }
+        if parts.is_empty() && of_stage().next().is_some() {
+            parts.push("each time".to_owned());
+        }
+        if !parts.is_empty() {
+            let role = if todo.is_empty() { Role::Muted } else { Role::Plain };
+            found.push(Row::Note(role, format!("{:<12}{}", stage.name(), parts.join("; "))));
+        }
+    }
+    found
+}

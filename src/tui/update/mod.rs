@@ -1,0 +1,152 @@
+//! What happens to the state when something happens. No clock, no file, no terminal: what is to be done
+//! in the world goes out as [`Effect`]s.
+
+mod answers;
+mod overlays;
+mod quit;
+mod site;
+mod start;
+
+use super::keys::{self, Action, Key};
+use super::model::{Model, Screen};
+use super::msg::{Effect, Msg};
+use super::overlay::{Menu, Overlay};
+use super::rows;
+use super::theme::Role;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+/// Takes one message.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Tick(now) => {
+            model.now = now.max(model.now);
+            Vec::new()
+        }
+        Msg::Resize(columns, lines) => {
+            model.size = (columns, lines);
+            Vec::new()
+        }
+        Msg::Key(event) if event.kind != KeyEventKind::Release => key(model, &event),
+        Msg::Key(_) => Vec::new(),
+        Msg::Paste(text) => paste(model, &text),
+        Msg::Wheel { up } => step_focus(model, if up { -1 } else { 1 }),
+        Msg::Signal(exit) => quit::signal(model, exit),
+        Msg::Resumed => vec![Effect::Repaint],
+        answer => answers::take(model, answer),
+    }
+}
+
+pub use start::entry as start_entry;
+
+/// What the first screen needs.
+pub fn begin(model: &mut Model) -> Vec<Effect> {
+    start::refresh(model)
+}
+
+fn key(model: &mut Model, event: &KeyEvent) -> Vec<Effect> {
+    let key = Key::of(event);
+    if event.modifiers.contains(KeyModifiers::ALT) {
+        return Vec::new();
+    }
+    // These must work whatever is open.
+    match keys::lookup(key, &[keys::Context::Anywhere]) {
+        Some(Action::Quit) => return quit::ask(model, true),
+        Some(action @ (Action::Suspend | Action::Repaint)) => return act(model, action),
+        _ => {}
+    }
+    if model.overlay.is_some() {
+        return overlays::key(model, key);
+    }
+    model.notice = None;
+    if let Some(action) = keys::lookup(key, &model.contexts()) {
+        return act(model, action);
+    }
+    match model.screen {
+        Screen::Site => site::typed(model, key),
+        Screen::Start => Vec::new(),
+    }
+}
+
+/// Does an action, by its key or from the menu.
+pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Menu => {
+            if site::cancel_checks(model) {
+                model.say(Role::Muted, "The check was cancelled.");
+            } else {
+                model.overlay = Some(Overlay::Menu(Menu::default()));
+            }
+            Vec::new()
+        }
+        Action::Quit => quit::ask(model, false),
+        Action::Suspend => vec![Effect::Suspend],
+        Action::Repaint => vec![Effect::Repaint],
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let word = if model.mouse { "on: the wheel moves, Shift selects text" } else { "off" };
+            model.say(Role::Info, format!("The mouse is {word}."));
+            vec![Effect::Mouse(model.mouse)]
+        }
+        Action::Up => step_focus(model, -1),
+        Action::Down => step_focus(model, 1),
+        Action::PageUp => step_focus(model, -8),
+        Action::PageDown => step_focus(model, 8),
+        Action::First => step_focus(model, isize::MIN),
+        Action::Last => step_focus(model, isize::MAX),
+        action => match model.screen {
+            Screen::Start => start::act(model, action),
+            Screen::Site => site::act(model, action),
+        },
+    }
+}
+
+/// Moves the focus by so many rows that can have it, as far as there are some.
+fn step_focus(model: &mut Model, by: isize) -> Vec<Effect> {
+    let rows: Vec<_> = rows::rows(model).into_iter().filter(rows::Row::can_focus).collect();
+    let Some(last) = rows.len().checked_sub(1) else { return Vec::new() };
+    let now = model.focus().and_then(|focus| rows.iter().position(|row| *row == focus)).unwrap_or(0);
+    let next = now.saturating_add_signed(by).min(last);
+    if let Some(row) = rows.into_iter().nth(next) {
+        model.set_focus(row);
+    }
+    Vec::new()
+}
+
+fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    if model.overlay.is_some() {
+        return overlays::paste(model, text);
+    }
+    match model.screen {
+        Screen::Site => site::paste(model, text),
+        Screen::Start => Vec::new(),
+    }
+}
+
+/// The text of a key that types something.
+pub(super) fn character(key: Key) -> Option<char> {
+    match key.code {
+        KeyCode::Char(c) if !key.ctrl => Some(c),
+        _ => None,
+    }
+}
+
+/// What a key does to a line that is being typed; false if it is no such key.
+pub(super) fn edit_line(line: &mut super::line::Line, key: Key) -> bool {
+    match (key.code, key.ctrl) {
+        (KeyCode::Char(c), false) => line.insert(c.encode_utf8(&mut [0; 4])),
+        (KeyCode::Backspace, true) | (KeyCode::Char('w'), true) => line.delete_word(),
+        (KeyCode::Backspace, false) => line.backspace(),
+        (KeyCode::Delete, _) => line.delete(),
+        (KeyCode::Left, _) => line.left(),
+        (KeyCode::Right, _) => line.right(),
+        (KeyCode::Home, _) | (KeyCode::Char('a'), true) => line.home(),
+        (KeyCode::End, _) | (KeyCode::Char('e'), true) => line.end(),
+        (KeyCode::Char('u'), true) => line.delete_to_start(),
+        (KeyCode::Char('k'), true) => line.delete_to_end(),
+        _ => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

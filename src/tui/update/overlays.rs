@@ -1,0 +1,295 @@
+//! Keys while something lies over the screen.
+
+use super::super::check::Check;
+use super::super::form;
+use super::super::keys::Key;
+use super::super::line::Line;
+use super::super::model::Model;
+use super::super::msg::Effect;
+use super::super::overlay::{Ask, Choice, Files, Overlay, Paste, Picking, Prompt, Purpose};
+use super::super::step::Step;
+use super::super::theme::Role;
+use super::{act, character, edit_line, site, start};
+use crate::site::files;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::path::PathBuf;
+
+pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
+    let Some(overlay) = model.overlay.take() else { return Vec::new() };
+    if key.code == KeyCode::Esc {
+        return Vec::new();
+    }
+    match overlay {
+        Overlay::Menu(mut menu) => {
+            let entries = menu.entries(model);
+            if key.code == KeyCode::Enter {
+                return entries.get(menu.at).map_or_else(Vec::new, |entry| act(model, entry.action));
+            }
+            if !choose(&mut menu.at, entries.len(), key) && edit_line(&mut menu.query, key) {
+                menu.at = 0;
+            }
+            model.overlay = Some(Overlay::Menu(menu));
+        }
+        Overlay::Steps(mut at) => {
+            if key.code == KeyCode::Enter {
+                return site::go_to(model, Step::ALL[at.min(Step::ALL.len() - 1)]);
+            }
+            match character(key).and_then(|c| c.to_digit(10)) {
+                Some(n @ 1..=7) => at = n as usize - 1,
+                _ => {
+                    choose(&mut at, Step::ALL.len(), key);
+                }
+            }
+            model.overlay = Some(Overlay::Steps(at));
+        }
+        Overlay::Ask(mut ask) => {
+            if key.code == KeyCode::Enter {
+                return answer(model, ask);
+            }
+            choose(&mut ask.at, ask.choices.len(), key);
+            model.overlay = Some(Overlay::Ask(ask));
+        }
+        Overlay::Prompt(mut prompt) => {
+            if key.code == KeyCode::Enter {
+                return typed(model, prompt);
+            }
+            if edit_line(&mut prompt.line, key) && prompt.error.is_some() {
+                prompt.error = wrong(model, &prompt);
+            }
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        Overlay::Files(files) => return pick_key(model, files, key),
+        Overlay::Paste(mut paste) => {
+            if key.code == KeyCode::Tab {
+                let text = paste.area.lines().join("\n");
+                model.overlay = Some(Overlay::Paste(paste));
+                return vec![Effect::Decode { text: text.into_bytes(), from: "pasted".to_owned() }];
+            }
+            if let Some(event) = plain_event(key) {
+                paste.area.input_without_shortcuts(event);
+                paste.error = None;
+            }
+            model.overlay = Some(Overlay::Paste(paste));
+        }
+        Overlay::Text(mut text) => {
+            let last = text.lines.len().saturating_sub(1);
+            text.from = match key.code {
+                KeyCode::Up => text.from.saturating_sub(1),
+                KeyCode::Down => (text.from + 1).min(last),
+                KeyCode::PageUp => text.from.saturating_sub(10),
+                KeyCode::PageDown => (text.from + 10).min(last),
+                KeyCode::Enter => return Vec::new(),
+                _ => text.from,
+            };
+            model.overlay = Some(Overlay::Text(text));
+        }
+    }
+    Vec::new()
+}
+
+/// Moves in a list; false if the key does not.
+fn choose(at: &mut usize, count: usize, key: Key) -> bool {
+    let last = count.saturating_sub(1);
+    *at = match key.code {
+        KeyCode::Up | KeyCode::BackTab => at.saturating_sub(1),
+        KeyCode::Down | KeyCode::Tab => (*at + 1).min(last),
+        KeyCode::PageUp => at.saturating_sub(8),
+        KeyCode::PageDown => (*at + 8).min(last),
+        KeyCode::Home => 0,
+        KeyCode::End => last,
+        _ => return false,
+    };
+    true
+}
+
+/// The key for the text area, which has no use for those with Ctrl.
+fn plain_event(key: Key) -> Option<KeyEvent> {
+    (!key.ctrl).then(|| KeyEvent::new(key.code, KeyModifiers::NONE))
+}
+
+/// Text that was pasted while something is open.
+pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    match &mut model.overlay {
+        Some(Overlay::Paste(paste)) => {
+            // Terminals send pasted lines with bare carriage returns.
+            let text = text.replace("\r\n", "\n").replace('\r', "\n");
+            paste.area.insert_str(&text);
+            paste.error = None;
+            return decode_when_whole(paste);
+        }
+        Some(Overlay::Prompt(prompt)) => prompt.line.insert(text.trim()),
+        Some(Overlay::Menu(menu)) => menu.query.insert(text.trim()),
+        Some(Overlay::Files(files)) => return typed_path(files, text.trim()),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// A paste that ends a certificate is read at once.
+fn decode_when_whole(paste: &Paste) -> Vec<Effect> {
+    let text = paste.area.lines().join("\n");
+    if text.trim_end().ends_with("-----END CERTIFICATE-----") {
+        vec![Effect::Decode { text: text.into_bytes(), from: "pasted".to_owned() }]
+    } else {
+        Vec::new()
+    }
+}
+
+fn answer(model: &mut Model, ask: Ask) -> Vec<Effect> {
+    let Some((_, choice)) = ask.choices.into_iter().nth(ask.at) else { return Vec::new() };
+    match choice {
+        Choice::Stay => Vec::new(),
+        Choice::Delete(name) => vec![Effect::Delete(name)],
+        Choice::ResumeDraft(name) => vec![Effect::ResumeDraft(name)],
+        Choice::CompareDraft(name) => vec![Effect::CompareDraft(name)],
+        Choice::DiscardDraft(name) => {
+            let mut effects = vec![Effect::DiscardDraft(name)];
+            effects.extend(start::refresh(model));
+            effects
+        }
+        Choice::SaveAndBuild => site::save(model, true),
+        Choice::BuildOnly => site::build(model),
+        Choice::TakeChain => {
+            if let Some(Some(Ok(pending))) = model.site.as_ref().map(|site| site.fetched.value().cloned()) {
+                site::take_certificates(model, pending);
+            }
+            Vec::new()
+        }
+        Choice::Placeholder => match &model.site {
+            Some(site) => vec![Effect::MakePlaceholder { site: Box::new(site.form.site().clone()) }],
+            None => Vec::new(),
+        },
+    }
+}
+
+/// What is wrong with the line of a prompt.
+fn wrong(model: &Model, prompt: &Prompt) -> Option<String> {
+    let name = prompt.line.text();
+    if let Err(problem) = files::check_name(name) {
+        return Some(match problem.remedy_text() {
+            Some(remedy) => format!("{}: {remedy}", problem.what()),
+            None => problem.what().to_owned(),
+        });
+    }
+    let own = model.site.as_ref().map(|site| site.form.name.as_str());
+    let same = matches!(prompt.purpose, Purpose::SaveAs | Purpose::SaveToBuild) && own == Some(name);
+    (start::entry(model, name).is_some() && !same)
+        .then(|| format!("there is a profile {name} already; take another name"))
+}
+
+fn typed(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
+    prompt.error = wrong(model, &prompt);
+    if prompt.error.is_some() {
+        model.overlay = Some(Overlay::Prompt(prompt));
+        return Vec::new();
+    }
+    let name = prompt.line.text().to_owned();
+    match prompt.purpose {
+        Purpose::NewSite => vec![Effect::New(name)],
+        Purpose::SaveAs => site::save_as(model, &name, false),
+        Purpose::SaveToBuild => site::save_as(model, &name, true),
+        Purpose::Duplicate(from) => vec![Effect::Duplicate { from, to: name }],
+        Purpose::Rename(from) => vec![Effect::Rename { from, to: name }],
+        Purpose::ImportAs(file) => vec![Effect::Import { file, name }],
+    }
+}
+
+/// Opens the picker at the project's folder, or where the field's file is.
+pub fn pick(model: &mut Model, picking: Picking) -> Vec<Effect> {
+    let folder = match picking {
+        Picking::Field(id) => {
+            let file = model.site.as_ref().and_then(|site| site.form.site().path(id, &model.root));
+            file.and_then(|file| file.parent().map(std::path::Path::to_owned))
+        }
+        _ => None,
+    };
+    let folder = folder.filter(|folder| folder.is_absolute()).unwrap_or_else(|| model.root.clone());
+    let mut files =
+        Files { picking, folder: folder.clone(), entries: Check::default(), line: Line::default(), at: 0 };
+    let run = files.entries.begin(model.now);
+    model.overlay = Some(Overlay::Files(files));
+    vec![Effect::ListFolder { run, folder }]
+}
+
+fn pick_key(model: &mut Model, mut files: Files, key: Key) -> Vec<Effect> {
+    let shown: Vec<_> = files.shown().into_iter().cloned().collect();
+    let up = key.code == KeyCode::Left || (key.code == KeyCode::Backspace && files.line.text().is_empty());
+    let enter = matches!(key.code, KeyCode::Enter | KeyCode::Right);
+    if up {
+        if let Some(parent) = files.folder.parent().map(std::path::Path::to_owned) {
+            return enter_folder(model, files, parent);
+        }
+    } else if enter {
+        if let Some(entry) = shown.get(files.at) {
+            let path = files.folder.join(&entry.name);
+            if entry.folder {
+                return enter_folder(model, files, path);
+            }
+            if key.code == KeyCode::Enter {
+                return picked(model, files.picking, path);
+            }
+        }
+    } else if !choose(&mut files.at, shown.len(), key) {
+        edit_line(&mut files.line, key);
+        files.at = 0;
+        // A typed path goes to its folder.
+        if files.line.text().ends_with('/') {
+            let folder = files.folder.join(files.line.text());
+            return enter_folder(model, files, folder);
+        }
+    }
+    model.overlay = Some(Overlay::Files(files));
+    Vec::new()
+}
+
+fn enter_folder(model: &mut Model, mut files: Files, folder: PathBuf) -> Vec<Effect> {
+    files.folder.clone_from(&folder);
+    files.line = Line::default();
+    files.at = 0;
+    let run = files.entries.begin(model.now);
+    model.overlay = Some(Overlay::Files(files));
+    vec![Effect::ListFolder { run, folder }]
+}
+
+/// A pasted path: its folder is shown, its name chosen.
+fn typed_path(files: &mut Files, text: &str) -> Vec<Effect> {
+    let path = files.folder.join(text);
+    files.line = Line::new(path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
+    files.at = 0;
+    match path.parent() {
+        Some(folder) if folder != files.folder => {
+            files.folder = folder.to_owned();
+            let run = files.entries.begin(std::time::Duration::ZERO);
+            vec![Effect::ListFolder { run, folder: folder.to_owned() }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn picked(model: &mut Model, picking: Picking, path: PathBuf) -> Vec<Effect> {
+    match picking {
+        Picking::Certificates => return vec![Effect::DecodeFile(path)],
+        Picking::Config => {
+            let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = if name == "config" { String::new() } else { name };
+            start::prompt(
+                model,
+                "Import a config file",
+                "Name of the site",
+                "Letters, digits, `.`, `_` and `-`.",
+                &name,
+                Purpose::ImportAs(path),
+            );
+        }
+        Picking::Field(id) => {
+            if let Some(site) = &mut model.site {
+                site.form.set(id, path.display().to_string());
+                site.form.focus(None);
+            }
+            model.attend();
+            model.say(Role::Ok, format!("{} is set.", form::label(id.field())));
+            return site::refresh(model);
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,50 @@
+//! Leaving: at once where nothing runs, else after a question; never without what was typed.
+
+use super::super::draft::Draft;
+use super::super::model::Model;
+use super::super::msg::Effect;
+use std::time::Duration;
+
+/// A second Ctrl-C within this time leaves whatever runs.
+const FORCE: Duration = Duration::from_secs(2);
+
+/// A person wants to leave; `interrupt` is Ctrl-C.
+pub fn ask(model: &mut Model, interrupt: bool) -> Vec<Effect> {
+    let again = model.interrupted.is_some_and(|at| model.now < at + FORCE);
+    if interrupt {
+        model.interrupted = Some(model.now);
+    }
+    if again && interrupt {
+        model.leaving = Some(130);
+        return Vec::new();
+    }
+    leave(model, 0)
+}
+
+/// A signal: nobody can be asked. A second one ends the program at once, which the loop sees to.
+pub fn signal(model: &mut Model, code: u8) -> Vec<Effect> {
+    leave(model, code)
+}
+
+/// Keeps what is not saved and ends.
+pub fn leave(model: &mut Model, code: u8) -> Vec<Effect> {
+    let effects = keep_draft(model);
+    if let Some(site) = model.site.as_ref().filter(|site| site.changed()) {
+        model.farewell.push(format!(
+            "What was changed of {} and not saved is kept; `hookos` offers it when it starts again.",
+            site.form.name
+        ));
+    }
+    model.leaving = Some(code);
+    effects
+}
+
+/// The effect that keeps unsaved input, if there is some.
+pub fn keep_draft(model: &Model) -> Vec<Effect> {
+    match &model.site {
+        Some(site) if site.form.changed() => {
+            vec![Effect::KeepDraft(Draft::of(&site.form, site.step))]
+        }
+        _ => Vec::new(),
+    }
+}

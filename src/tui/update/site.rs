@@ -1,0 +1,416 @@
+//! The steps of a site.
+
+use super::super::data::Pending;
+use super::super::form;
+use super::super::keys::{Action, Key};
+use super::super::model::{Model, Screen};
+use super::super::msg::{Effect, Save};
+use super::super::overlay::{self, Ask, Choice, Overlay, Paste, Picking, Purpose};
+use super::super::rows::Row;
+use super::super::step::Step;
+use super::super::theme::Role;
+use super::super::words::count_of;
+use super::{character, edit_line, overlays, start, step_focus};
+use crate::site::{FIELDS, Id};
+use ratatui_textarea::TextArea;
+
+pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    let focus = model.focus();
+    if model.site.is_none() {
+        return Vec::new();
+    }
+    match action {
+        Action::Activate => activate(model, focus),
+        Action::Next => turn(model, focus, true),
+        Action::Previous => turn(model, focus, false),
+        Action::NextStep => submit(model),
+        Action::PreviousStep => {
+            let before = model.site.as_ref().and_then(|site| site.step.previous());
+            before.map_or_else(Vec::new, |step| go_to(model, step))
+        }
+        Action::GoToStep => {
+            if let Some(site) = &model.site {
+                model.overlay = Some(overlay::steps(site.step));
+            }
+            Vec::new()
+        }
+        Action::Save => save(model, false),
+        Action::SaveAs => {
+            let name = model.site.as_ref().map(|site| site.form.name.clone()).unwrap_or_default();
+            ask_name(model, "Save the profile as", &name, Purpose::SaveAs);
+            Vec::new()
+        }
+        Action::RestoreDefault => {
+            let (Some(Row::Field(id) | Row::Value(id)), Some(site)) = (focus, &mut model.site) else {
+                return Vec::new();
+            };
+            site.form.restore(id);
+            let text = if site.form.text(id).is_empty() { "nothing" } else { "the default" };
+            model.say(Role::Info, format!("{} is {text} again.", form::label(id.field())));
+            changed(model, id);
+            refresh(model)
+        }
+        Action::Reveal => {
+            if let Some(site) = &mut model.site {
+                site.reveal = !site.reveal;
+                let word = if site.reveal { "shown" } else { "hidden" };
+                model.say(Role::Info, format!("Secrets are {word}."));
+            }
+            Vec::new()
+        }
+        Action::NextProblem => next_problem(model),
+        Action::PickFile => match focus {
+            Some(Row::Field(id)) => overlays::pick(model, Picking::Field(id)),
+            _ => Vec::new(),
+        },
+        Action::CloseSite => start::show(model),
+        Action::TestConnection => probe(model),
+        Action::SkipCheck => {
+            if let Some(site) = &mut model.site {
+                site.probe.cancel();
+                site.probe.skipped = true;
+                model.say(Role::Info, "The connection test is skipped.");
+            }
+            Vec::new()
+        }
+        Action::PasteCertificate => {
+            let area = TextArea::default();
+            model.overlay = Some(Overlay::Paste(Box::new(Paste { area, error: None })));
+            Vec::new()
+        }
+        Action::TakeCertificate => overlays::pick(model, Picking::Certificates),
+        Action::FetchChain => fetch(model),
+        Action::Placeholder => {
+            model.overlay = Some(Overlay::Ask(Ask::new(
+                "Make placeholder certificates?",
+                vec![
+                    "An image with them boots and can be looked at. It trusts no real server,".to_owned(),
+                    "so no machine can register with it.".to_owned(),
+                ],
+                vec![("Cancel", Choice::Stay), ("Make placeholders", Choice::Placeholder)],
+            )));
+            Vec::new()
+        }
+        Action::StartBuild => ask_to_build(model),
+        Action::CopyCommand => {
+            let command = model.site.as_ref().map(|site| super::super::command::line(site, &model.root));
+            model.say(Role::Ok, "The command is in the terminal's clipboard, if the terminal has one.");
+            command.into_iter().map(Effect::Copy).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Enter on a row.
+fn activate(model: &mut Model, focus: Option<Row>) -> Vec<Effect> {
+    match focus {
+        Some(Row::Do(action, _)) => act(model, action),
+        Some(Row::Component(_)) => turn(model, focus, true),
+        Some(Row::Value(id)) => {
+            let step = Step::of(id.field().section);
+            let effects = go_to(model, step);
+            model.set_focus(Row::Field(id));
+            effects
+        }
+        // A field was answered: on to the next row, and its problem may be shown.
+        Some(Row::Field(id)) => {
+            if let Some(site) = &mut model.site {
+                site.form.submit([id].into_iter());
+            }
+            step_focus(model, 1)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The next or previous choice of a row that has choices.
+fn turn(model: &mut Model, focus: Option<Row>, forward: bool) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    match focus {
+        Some(Row::Do(action, _)) if forward => act(model, action),
+        Some(Row::Field(id)) => {
+            if site.form.turn(id, forward) {
+                changed(model, id);
+                return refresh(model);
+            }
+            let only = site.form.text(id);
+            model.say(Role::Muted, format!("{only} is the only choice."));
+            Vec::new()
+        }
+        Some(Row::Component(name)) => {
+            let id = super::super::components::toggle(site, &name);
+            if let Some(id) = id {
+                changed(model, id);
+            }
+            refresh(model)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A key in a text field.
+pub fn typed(model: &mut Model, key: Key) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let id = match character(key) {
+        Some(c) => site.form.type_char(c),
+        None => site.form.edit(|line| {
+            edit_line(line, key);
+        }),
+    };
+    if let Some(why) = site.form.refused.clone() {
+        model.say(Role::Warn, why);
+    }
+    if let Some(id) = id {
+        changed(model, id);
+    }
+    Vec::new()
+}
+
+/// Pasted text goes into the field whole: what is wrong with it is said when the field is left.
+pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    if site.step == Step::Certificates && text.contains("-----BEGIN") {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        return vec![Effect::Decode { text: text.into_bytes(), from: "pasted".to_owned() }];
+    }
+    if site.form.editor().is_none() {
+        model.say(Role::Warn, "Nothing here takes a text. Go to a text field, then paste.");
+        return Vec::new();
+    }
+    if let Some(id) = site.form.edit(|line| line.insert(text.trim())) {
+        changed(model, id);
+    }
+    Vec::new()
+}
+
+/// Marks the steps that this answer reaches into, if a person has seen them.
+fn changed(model: &mut Model, id: Id) {
+    let Some(site) = &mut model.site else { return };
+    site.insist = None;
+    let mut named = Vec::new();
+    for (step, why) in Step::affected_by(id.field()) {
+        if *step != site.step && site.visited.contains(step) && site.review.insert(*step, why).is_none() {
+            named.push(format!("{} needs review: {why}.", step.title()));
+        }
+    }
+    if !named.is_empty() {
+        model.say(Role::Warn, named.join(" "));
+    }
+}
+
+/// Goes to a step; what was typed stays, right or wrong.
+pub fn go_to(model: &mut Model, step: Step) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    if step == Step::Build {
+        return ask_to_build(model);
+    }
+    let from = site.step;
+    let sections: Vec<_> = from.sections().collect();
+    site.form.submit(FIELDS.iter().filter(|f| sections.contains(&f.section)).map(|f| f.id));
+    site.step = step;
+    site.insist = None;
+    site.visited.insert(step);
+    site.review.remove(&step);
+    model.screen = Screen::Site;
+    model.attend();
+    let mut effects = if from == step { Vec::new() } else { super::quit::keep_draft(model) };
+    effects.extend(refresh(model));
+    effects
+}
+
+/// On to the next step; with problems, to the first of them. Asking again goes on all the same: a person
+/// may want to see the rest first.
+fn submit(model: &mut Model) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let step = site.step;
+    let bad: Vec<Id> =
+        site.form.problems().map(|(id, _)| id).filter(|id| Step::of(id.field().section) == step).collect();
+    let asked_before = site.insist.replace(step) == Some(step);
+    match (bad.first(), step.next()) {
+        (Some(first), _) if !asked_before => {
+            site.form.submit(bad.iter().copied());
+            let names: Vec<String> = bad.iter().map(|id| form::label(id.field())).collect();
+            model.set_focus(Row::Field(*first));
+            model.say(
+                Role::Error,
+                format!("{} on this step: {}", count_of(bad.len() as u64, "problem"), names.join(", ")),
+            );
+            Vec::new()
+        }
+        (_, Some(next)) => go_to(model, next),
+        (_, None) => Vec::new(),
+    }
+}
+
+/// To the next field with a problem, on whatever step it is.
+fn next_problem(model: &mut Model) -> Vec<Effect> {
+    let focus = model.focus();
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let bad: Vec<Id> = site.form.problems().map(|(id, _)| id).collect();
+    let at = bad.iter().position(|id| focus == Some(Row::Field(*id)));
+    let Some(next) = bad.get(at.map_or(0, |at| (at + 1) % bad.len())).copied() else { return Vec::new() };
+    site.form.submit(bad.into_iter());
+    let effects = go_to(model, Step::of(next.field().section));
+    model.set_focus(Row::Field(next));
+    effects
+}
+
+/// Asks the world for what the step shows.
+pub fn refresh(model: &mut Model) -> Vec<Effect> {
+    let now = model.now;
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let resolved = || Box::new(site.form.site().clone());
+    match site.step {
+        Step::Certificates if site.pending.is_none() => {
+            let resolved = resolved();
+            vec![Effect::ReadCertificates { run: site.certificates.begin(now), site: resolved }]
+        }
+        Step::Components => {
+            let resolved = resolved();
+            vec![Effect::ListComponents { run: site.components.begin(now), site: resolved }]
+        }
+        Step::Review => {
+            let (one, other) = (resolved(), resolved());
+            let mut effects = vec![Effect::Plan { run: site.plan.begin(now), site: one }];
+            if site.pending.is_none() {
+                effects.push(Effect::ReadCertificates { run: site.certificates.begin(now), site: other });
+            }
+            effects
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn probe(model: &mut Model) -> Vec<Effect> {
+    let now = model.now;
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let ids: Vec<Id> = FIELDS
+        .iter()
+        .filter(|f| f.onboarding && !matches!(f.kind, crate::site::Kind::Integer(..)))
+        .filter(|f| site.form.site().get(f.id).is_some())
+        .map(|f| f.id)
+        .collect();
+    if ids.is_empty() {
+        model.say(Role::Warn, "No endpoint is set. Give the cluster domain first.");
+        return Vec::new();
+    }
+    let resolved = Box::new(site.form.site().clone());
+    vec![Effect::Probe { run: site.probe.begin(now), site: resolved, ids }]
+}
+
+fn fetch(model: &mut Model) -> Vec<Effect> {
+    let now = model.now;
+    let Some(site) = &mut model.site else { return Vec::new() };
+    if site.form.site().get(Id::KeycloakUrl).is_none() {
+        model.say(Role::Warn, "There is nobody to ask: the identity provider is not set (Endpoints).");
+        return Vec::new();
+    }
+    let resolved = Box::new(site.form.site().clone());
+    vec![Effect::FetchChain { run: site.fetched.begin(now), site: resolved }]
+}
+
+/// Stops waiting for whatever is being waited for.
+pub fn cancel_checks(model: &mut Model) -> bool {
+    let now = model.now;
+    let Some(site) = model.site.as_mut().filter(|_| model.screen == Screen::Site) else { return false };
+    // What shows no sign yet cannot be what a person means.
+    let probe = site.probe.busy(now) && site.probe.cancel();
+    let fetch = site.fetched.busy(now) && site.fetched.cancel();
+    probe || fetch
+}
+
+/// Certificates that were pasted, picked, fetched or made.
+pub fn take_certificates(model: &mut Model, pending: Pending) {
+    let (clock, now) = (model.clock(), model.now);
+    if let Some(site) = &mut model.site {
+        let text = format!("Certificates taken ({}). They are written when you save or build.", pending.from);
+        site.pending = Some(pending);
+        super::super::certificates::judge(site, clock, now);
+        model.say(Role::Ok, text);
+    }
+}
+
+fn ask_name(model: &mut Model, title: &str, name: &str, purpose: Purpose) {
+    let help = "Letters, digits, `.`, `_` and `-`. The profile goes to profiles/NAME.toml.";
+    start::prompt(model, title, "Name", help, name, purpose);
+}
+
+/// Saves under the name that the site has.
+pub fn save(model: &mut Model, build: bool) -> Vec<Effect> {
+    let name = model.site.as_ref().map(|site| site.form.name.clone()).unwrap_or_default();
+    save_as(model, &name, build)
+}
+
+pub fn save_as(model: &mut Model, name: &str, build: bool) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let bad: Vec<Id> = site.form.problems().map(|(id, _)| id).collect();
+    if !bad.is_empty() {
+        let effects = next_problem(model);
+        model.say(Role::Error, format!("Not saved: {} first.", count_of(bad.len() as u64, "problem")));
+        return effects;
+    }
+    let unset = site.form.edits().iter().filter(|(_, e)| **e == form::Edit::Default).map(|(id, _)| *id);
+    vec![Effect::Save(Box::new(Save {
+        name: name.to_owned(),
+        profile: site.form.profile().clone(),
+        site: site.form.site().clone(),
+        unset: unset.collect(),
+        certificates: site.pending.clone(),
+        build,
+    }))]
+}
+
+/// Builds what the screen shows.
+pub fn build(model: &mut Model) -> Vec<Effect> {
+    let Some(site) = &model.site else { return Vec::new() };
+    let mut effects = super::quit::keep_draft(model);
+    effects.push(Effect::Build(Box::new(super::super::msg::Build {
+        profile: site.form.name.clone(),
+        edits: site.form.edits().clone(),
+    })));
+    effects
+}
+
+/// Nothing is written or built before this question is answered.
+fn ask_to_build(model: &mut Model) -> Vec<Effect> {
+    let Some(site) = &model.site else { return Vec::new() };
+    let bad = site.form.problems().count();
+    if bad > 0 {
+        let effects = next_problem(model);
+        model.say(Role::Error, format!("Not built: {} first.", count_of(bad as u64, "problem")));
+        return effects;
+    }
+    if let Some(Err(problem)) = site.certificates.value() {
+        let text = format!("Not built: {}.", problem.what());
+        let effects = go_to(model, Step::Certificates);
+        model.say(Role::Error, text);
+        return effects;
+    }
+    let name = &site.form.name;
+    let mut text = Vec::new();
+    let unsaved = site.changed() || site.form.profile().path().is_none();
+    if unsaved {
+        let path = site.form.profile().path().map_or_else(
+            || model.root.join("profiles").join(format!("{name}.toml")),
+            std::path::Path::to_owned,
+        );
+        text.push(format!("The profile is saved as {}.", path.display()));
+    }
+    if site.pending.is_some() {
+        let folder = crate::site::certificates::folder(&model.root, name);
+        text.push(format!("The certificates go to {}.", folder.display()));
+    }
+    text.push(format!("The image goes to {}.", model.root.join("out").join(name).display()));
+    let mut choices = Vec::new();
+    if unsaved {
+        choices.push(("Save and build", Choice::SaveAndBuild));
+        if site.pending.is_none() && site.form.profile().path().is_some() {
+            choices.push(("Build without saving", Choice::BuildOnly));
+        }
+    } else {
+        choices.push(("Build", Choice::BuildOnly));
+    }
+    choices.push(("Not yet", Choice::Stay));
+    model.overlay = Some(Overlay::Ask(Ask::new(format!("Build {name}"), text, choices)));
+    Vec::new()
+}

@@ -1,0 +1,128 @@
+//! The start screen: profiles, what was not saved, what still runs.
+
+use super::super::data::SiteEntry;
+use super::super::keys::Action;
+use super::super::line::Line;
+use super::super::model::{Model, Screen};
+use super::super::msg::Effect;
+use super::super::overlay::{Ask, Choice, Overlay, Picking, Prompt, Purpose};
+use super::super::rows::Row;
+use super::super::theme::Role;
+use super::overlays;
+
+/// Reads everything on it anew.
+pub fn refresh(model: &mut Model) -> Vec<Effect> {
+    vec![Effect::ListSites(model.start.begin(model.now))]
+}
+
+/// Leaves a site and shows the start screen; what is not saved is kept as a draft.
+pub fn show(model: &mut Model) -> Vec<Effect> {
+    let mut effects = super::quit::keep_draft(model);
+    if let Some(site) = model.site.take() {
+        if site.form.changed() {
+            model.say(Role::Info, format!("What you changed of {} is kept.", site.form.name));
+        }
+        model.start_focus = Some(Row::Site(site.form.name));
+    }
+    model.screen = Screen::Start;
+    effects.extend(refresh(model));
+    effects
+}
+
+pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    let focus = model.focus();
+    match (action, focus) {
+        (Action::Activate | Action::Next, Some(Row::Do(action, _))) => act(model, action),
+        (Action::Activate, Some(Row::Site(name))) => vec![Effect::Open(name)],
+        (Action::Activate, Some(Row::Draft(name))) => {
+            model.overlay = Some(Overlay::Ask(Ask::new(
+                format!("What was not saved of {name}"),
+                draft_text(model, &name),
+                vec![
+                    ("Go on with it", Choice::ResumeDraft(name.clone())),
+                    ("Compare it with the profile", Choice::CompareDraft(name.clone())),
+                    ("Throw it away", Choice::DiscardDraft(name)),
+                    ("Cancel", Choice::Stay),
+                ],
+            )));
+            Vec::new()
+        }
+        (Action::NewSite, _) => {
+            prompt(
+                model,
+                "New site",
+                "Its name",
+                "Letters, digits, `.`, `_` and `-`. It names the profile's file and the folder of the image.",
+                "",
+                Purpose::NewSite,
+            );
+            Vec::new()
+        }
+        (Action::ImportConfig, _) => overlays::pick(model, Picking::Config),
+        (Action::Duplicate, Some(Row::Site(name))) => {
+            let title = format!("Copy {name}");
+            prompt(
+                model,
+                &title,
+                "Name of the copy",
+                "The profile stays as it is.",
+                "",
+                Purpose::Duplicate(name),
+            );
+            Vec::new()
+        }
+        (Action::Rename, Some(Row::Site(name))) => {
+            let title = format!("Rename {name}");
+            let text = name.clone();
+            prompt(
+                model,
+                &title,
+                "New name",
+                "Images in out/ and certificates in certs/ go with it.",
+                &text,
+                Purpose::Rename(name),
+            );
+            Vec::new()
+        }
+        (Action::Delete, Some(Row::Site(name))) => {
+            let path = entry(model, &name).map(|e| e.path.display().to_string()).unwrap_or_default();
+            model.overlay = Some(Overlay::Ask(Ask::new(
+                format!("Delete the profile {name}?"),
+                vec![format!("This removes {path}."), "Its images and certificates stay.".to_owned()],
+                vec![("Cancel", Choice::Stay), ("Delete", Choice::Delete(name))],
+            )));
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn draft_text(model: &Model, name: &str) -> Vec<String> {
+    let drafts = model.start.value().and_then(|sites| sites.as_ref().ok());
+    let draft = drafts.and_then(|sites| sites.drafts.iter().find(|draft| draft.name == name));
+    draft
+        .map(|draft| {
+            let settings = if draft.edits == 1 { "setting" } else { "settings" };
+            let ago = super::super::words::ago(model.clock() - draft.at);
+            vec![format!("{} {settings} changed, {ago}.", draft.edits)]
+        })
+        .unwrap_or_default()
+}
+
+/// The entry of a profile.
+pub fn entry<'a>(model: &'a Model, name: &str) -> Option<&'a SiteEntry> {
+    let sites = model.start.value()?.as_ref().ok()?;
+    sites.sites.iter().find(|site| site.name == name)
+}
+
+/// Asks for a line.
+pub fn prompt(model: &mut Model, title: &str, label: &str, help: &str, text: &str, purpose: Purpose) {
+    model.overlay = Some(Overlay::Prompt(Prompt {
+        title: title.to_owned(),
+        label: label.to_owned(),
+        help: help.to_owned(),
+        line: Line::new(text),
+        purpose,
+        error: None,
+    }));
+}

@@ -1,0 +1,158 @@
+//! What the state looks like. Views read and draw, nothing else.
+
+mod overlays;
+mod panel;
+mod rail;
+mod rows;
+pub mod text;
+
+use super::keys;
+use super::model::{Model, Screen};
+use super::theme::Role;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use text::{clip, fit, width};
+
+/// Below this the screens do not fit.
+pub const LEAST: (u16, u16) = (60, 16);
+/// From this width on the steps stand beside the screen.
+const RAIL: u16 = 100;
+
+/// Draws everything.
+pub fn view(model: &Model, frame: &mut Frame) {
+    let area = frame.area();
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        return too_small(frame, area);
+    }
+    let [head, rule, body, panel_rule, panel, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Min(4),
+        Constraint::Length(1),
+        Constraint::Length(if area.height < 20 { 3 } else { 4 }),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    header(model, frame, head);
+    line(model, frame, rule, None);
+    let body = match &model.site {
+        Some(site) if model.screen == Screen::Site && area.width >= RAIL => {
+            let [left, wall, right] =
+                Layout::horizontal([Constraint::Length(27), Constraint::Length(1), Constraint::Min(40)])
+                    .areas(body);
+            rail::view(model, site, frame, left);
+            let wall_line = Line::styled(model.theme.glyphs.wall(), model.theme.style(Role::Border));
+            frame.render_widget(Paragraph::new(vec![wall_line; usize::from(wall.height)]), wall);
+            right
+        }
+        _ => body,
+    };
+    rows::view(model, frame, body);
+    let notice = model.notice.as_ref().map(|notice| (notice.role, notice.text.as_str()));
+    line(model, frame, panel_rule, notice);
+    panel::view(model, frame, panel);
+    footer(model, frame, foot);
+    overlays::view(model, frame, area);
+}
+
+/// The screen is too small: say so, in as many words as fit.
+fn too_small(frame: &mut Frame, area: Rect) {
+    let lines = [
+        format!("{}x{} is too small.", area.width, area.height),
+        format!("hookos needs {}x{}.", LEAST.0, LEAST.1),
+        "Enlarge the window; Ctrl-C leaves.".to_owned(),
+    ];
+    let lines: Vec<Line> = lines.into_iter().map(|l| Line::raw(clip(&l, area.width.into(), "~"))).collect();
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn header(model: &Model, frame: &mut Frame, area: Rect) {
+    let theme = &model.theme;
+    let (left, right) = match (&model.site, model.screen) {
+        (Some(site), Screen::Site) => {
+            let unsaved = if site.changed() { " (not saved)" } else { "" };
+            let step = format!(
+                "Step {}/{}: {}",
+                site.step.number(),
+                super::step::Step::ALL.len(),
+                site.step.title()
+            );
+            (format!("{}{unsaved}", site.form.name), step)
+        }
+        _ => ("Sites".to_owned(), String::new()),
+    };
+    let room = usize::from(area.width).saturating_sub(10 + width(&right) + 2);
+    let left = fit(&left, room, theme.glyphs.ellipsis());
+    let spans = vec![
+        Span::styled(" hookos  ", theme.style(Role::Accent)),
+        Span::styled(left, theme.style(Role::Strong)),
+        Span::raw("  "),
+        Span::styled(right, theme.style(Role::Muted)),
+    ];
+    frame.render_widget(Paragraph::new(Line::from(spans)), area);
+}
+
+/// A rule over the whole width, with a message in it.
+fn line(model: &Model, frame: &mut Frame, area: Rect, text: Option<(Role, &str)>) {
+    let theme = &model.theme;
+    let rule = theme.glyphs.rule();
+    let border = theme.style(Role::Border);
+    let total = usize::from(area.width);
+    let line = match text {
+        None => Line::styled(rule.repeat(total), border),
+        Some((role, text)) => {
+            let glyph = match role {
+                Role::Ok => theme.glyphs.ok(),
+                Role::Error => theme.glyphs.fail(),
+                Role::Warn => theme.glyphs.warn(),
+                _ => theme.glyphs.bullet(),
+            };
+            let text = clip(text, total.saturating_sub(8), theme.glyphs.ellipsis());
+            let rest = total.saturating_sub(6 + width(&text));
+            Line::from(vec![
+                Span::styled(rule.repeat(2), border),
+                Span::styled(format!(" {glyph} {text} "), theme.style(role)),
+                Span::styled(rule.repeat(rest), border),
+            ])
+        }
+    };
+    frame.render_widget(Paragraph::new(line), area);
+}
+
+/// The keys that are wanted most, as many as fit.
+fn footer(model: &Model, frame: &mut Frame, area: Rect) {
+    let theme = &model.theme;
+    let hints: Vec<(String, &str)> = match &model.overlay {
+        Some(overlay) => overlays::hints(overlay),
+        None => {
+            let contexts = model.contexts();
+            let mut entries: Vec<_> = keys::offered(&contexts)
+                .filter(|entry| model.allows(entry.action))
+                .filter_map(|entry| Some((entry.keys.first()?.name(), entry.footer?, entry.context)))
+                .collect();
+            // What is always there comes last.
+            entries.sort_by_key(|(.., context)| {
+                matches!(context, keys::Context::Anywhere | keys::Context::Letters)
+            });
+            entries.into_iter().map(|(key, word, _)| (key, word)).collect()
+        }
+    };
+    let mut spans = vec![Span::raw(" ")];
+    let mut used = 1;
+    // The menu is the way to everything else: it is never the one that is left out.
+    let menu = hints.iter().rposition(|(_, word)| *word == "menu");
+    let reserve = menu.map_or(0, |at| width(&hints[at].0) + 1 + hints[at].1.len() + 2);
+    for (at, (key, word)) in hints.iter().enumerate() {
+        let wide = width(key) + 1 + word.len() + 2;
+        let keep = if menu.is_some_and(|menu| at < menu) { reserve } else { 0 };
+        if used + wide + keep > usize::from(area.width) {
+            continue;
+        }
+        used += wide;
+        spans.push(Span::styled(key.clone(), theme.style(Role::Accent)));
+        spans.push(Span::styled(format!(" {word}  "), theme.style(Role::Plain)));
+    }
+    frame.render_widget(Paragraph::new(Line::from(spans)), area);
+}

@@ -1,0 +1,249 @@
+//! Boxes over the screen.
+
+use super::super::keys;
+use super::super::line;
+use super::super::model::Model;
+use super::super::overlay::{Files, Overlay};
+use super::super::step::Step;
+use super::super::theme::{Role, Theme};
+use super::rail;
+use super::text::{clip, fit, width, wrap};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Paragraph};
+
+/// Keys of an overlay, for the footer.
+pub fn hints(overlay: &Overlay) -> Vec<(String, &'static str)> {
+    let pairs: &[(&str, &'static str)] = match overlay {
+        Overlay::Menu(_) => {
+            &[("Enter", "do it"), ("Up Down", "choose"), ("letters", "search"), ("Esc", "back")]
+        }
+        Overlay::Steps(_) => &[("Enter", "go"), ("1-7", "choose"), ("Esc", "back")],
+        Overlay::Ask(_) => &[("Enter", "answer"), ("Up Down", "choose"), ("Esc", "back")],
+        Overlay::Prompt(_) => &[("Enter", "go on"), ("Esc", "back")],
+        Overlay::Files(_) => {
+            &[("Enter", "take"), ("Left", "folder above"), ("letters", "search"), ("Esc", "back")]
+        }
+        Overlay::Paste(_) => &[("Tab", "take them"), ("Esc", "back")],
+        Overlay::Text(_) => &[("Enter", "close"), ("Up Down", "scroll")],
+    };
+    pairs.iter().map(|(key, word)| ((*key).to_owned(), *word)).collect()
+}
+
+pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
+    let Some(overlay) = &model.overlay else { return };
+    let theme = &model.theme;
+    let room = usize::from(area.width).saturating_sub(8).min(92);
+    let most = usize::from(area.height).saturating_sub(6);
+    match overlay {
+        Overlay::Menu(menu) => {
+            let entries = menu.entries(model);
+            let mut lines = vec![typed_line(theme, "Search", &menu.query, room)];
+            lines.push(Line::raw(""));
+            let rows: Vec<Line> = entries
+                .iter()
+                .enumerate()
+                .map(|(at, entry)| {
+                    let key = entry.keys.first().map(|key: &keys::Key| key.name()).unwrap_or_default();
+                    choice(theme, &format!("{}  {}", fit(&key, 8, "~"), entry.about), at == menu.at, room)
+                })
+                .collect();
+            let empty = rows.is_empty();
+            lines.extend(window(rows, menu.at, most.saturating_sub(4)));
+            if empty {
+                lines.push(Line::styled("Nothing has this word.", theme.style(Role::Muted)));
+            }
+            let inner = paint(frame, area, theme, "What you can do here", lines, room);
+            put_cursor(frame, inner, "Search", &menu.query, room);
+        }
+        Overlay::Steps(at) => {
+            let Some(site) = &model.site else { return };
+            let lines = Step::ALL
+                .iter()
+                .enumerate()
+                .map(|(n, step)| {
+                    let state = site.state(*step);
+                    let (sign, _) = rail::look(state, theme);
+                    let text = format!("{} {sign} {}  {}", n + 1, fit(step.title(), 13, "~"), state.word());
+                    choice(theme, &text, n == *at, room.min(44))
+                })
+                .collect();
+            paint(frame, area, theme, "Go to a step", lines, room.min(44));
+        }
+        Overlay::Ask(ask) => {
+            let room = room.min(72);
+            let mut lines: Vec<Line> =
+                ask.text.iter().flat_map(|text| wrap(text, room)).map(Line::raw).collect();
+            lines.truncate(most.saturating_sub(ask.choices.len() + 3));
+            lines.push(Line::raw(""));
+            for (at, (label, _)) in ask.choices.iter().enumerate() {
+                lines.push(choice(theme, label, at == ask.at, room));
+            }
+            paint(frame, area, theme, &ask.title, lines, room);
+        }
+        Overlay::Prompt(prompt) => {
+            let room = room.min(72);
+            let mut lines = vec![typed_line(theme, &prompt.label, &prompt.line, room)];
+            let (role, text) = match &prompt.error {
+                Some(error) => (Role::Error, format!("{} {error}", theme.glyphs.fail())),
+                None => (Role::Muted, prompt.help.clone()),
+            };
+            lines.extend(wrap(&text, room).into_iter().map(|line| Line::styled(line, theme.style(role))));
+            let inner = paint(frame, area, theme, &prompt.title, lines, room);
+            put_cursor(frame, inner, &prompt.label, &prompt.line, room);
+        }
+        Overlay::Files(files) => {
+            let mut lines = vec![
+                Line::styled(
+                    tail(&files.folder.display().to_string(), room, theme),
+                    theme.style(Role::Strong),
+                ),
+                typed_line(theme, "Name", &files.line, room),
+                Line::raw(""),
+            ];
+            lines.extend(file_lines(model, files, room, most.saturating_sub(5)));
+            let inner = paint(frame, area, theme, "Pick a file", lines, room);
+            let below = Rect { y: inner.y + 1, ..inner };
+            put_cursor(frame, below, "Name", &files.line, room);
+        }
+        Overlay::Paste(paste) => {
+            let mut lines = vec![
+                Line::raw("Paste PEM text: one or more blocks BEGIN CERTIFICATE ... END CERTIFICATE."),
+                Line::styled("It is read as soon as the last block is whole.", theme.style(Role::Muted)),
+            ];
+            if let Some(problem) = &paste.error {
+                let text = format!("{} {problem}", theme.glyphs.fail());
+                let pieces = text.lines().flat_map(|line| wrap(line, room)).take(4);
+                lines.extend(pieces.map(|line| Line::styled(line, theme.style(Role::Error))));
+            }
+            let text = lines.len();
+            lines.extend(vec![Line::raw(""); most.saturating_sub(text + 2)]);
+            let inner = paint(frame, area, theme, "Certificates", lines, room);
+            let top = inner.y + text as u16 + 1;
+            if top < inner.bottom() {
+                let below = Rect { y: top, height: inner.bottom() - top, ..inner };
+                frame.render_widget(&paste.area, below);
+            }
+        }
+        Overlay::Text(text) => {
+            let lines: Vec<Line> = text
+                .lines
+                .iter()
+                .flat_map(|line| if line.is_empty() { vec![String::new()] } else { wrap_keep(line, room) })
+                .map(Line::raw)
+                .skip(text.from)
+                .take(most.saturating_sub(2))
+                .collect();
+            paint(frame, area, theme, &text.title, lines, room);
+        }
+    }
+}
+
+/// Wraps, and keeps the indent of a line.
+fn wrap_keep(line: &str, room: usize) -> Vec<String> {
+    let indent = line.len() - line.trim_start().len();
+    let pieces = wrap(line.trim_start(), room.saturating_sub(indent));
+    pieces.into_iter().map(|piece| format!("{}{piece}", " ".repeat(indent))).collect()
+}
+
+/// The end of a path, which says more than its beginning.
+fn tail(text: &str, room: usize, theme: &Theme) -> String {
+    let mut text = text.to_owned();
+    if width(&text) > room {
+        while width(&text) > room.saturating_sub(1) && !text.is_empty() {
+            text.remove(0);
+        }
+        text.insert_str(0, theme.glyphs.ellipsis());
+    }
+    text
+}
+
+fn file_lines(model: &Model, files: &Files, room: usize, most: usize) -> Vec<Line<'static>> {
+    let theme = &model.theme;
+    let muted = |text: &str| vec![Line::styled(text.to_owned(), theme.style(Role::Muted))];
+    match files.entries.value() {
+        None => muted("Looking."),
+        Some(Err(problem)) => {
+            let style = theme.style(Role::Error);
+            vec![Line::styled(clip(problem.what(), room, theme.glyphs.ellipsis()), style)]
+        }
+        Some(Ok(_)) => {
+            let shown = files.shown();
+            if shown.is_empty() {
+                return muted("Nothing here has this name.");
+            }
+            let row = |(at, entry): (usize, &&super::super::data::FileEntry)| {
+                let slash = if entry.folder { "/" } else { "" };
+                choice(theme, &format!("{}{slash}", line::one_line(&entry.name)), at == files.at, room)
+            };
+            window(shown.iter().enumerate().map(row).collect(), files.at, most)
+        }
+    }
+}
+
+/// One of several; the chosen one is marked by more than its style.
+fn choice(theme: &Theme, text: &str, chosen: bool, room: usize) -> Line<'static> {
+    let (mark, role) = if chosen { (theme.glyphs.arrow(), Role::Selection) } else { (" ", Role::Plain) };
+    let text = fit(text, room.saturating_sub(2), theme.glyphs.ellipsis());
+    Line::from(vec![Span::raw(format!("{mark} ")), Span::styled(text, theme.style(role))])
+}
+
+/// The part of a list around the chosen row.
+fn window(lines: Vec<Line<'static>>, at: usize, most: usize) -> Vec<Line<'static>> {
+    let most = most.max(1);
+    let from = (at + 1).saturating_sub(most);
+    lines.into_iter().skip(from).take(most).collect()
+}
+
+fn typed_line(theme: &Theme, label: &str, line: &line::Line, room: usize) -> Line<'static> {
+    let (text, _) = line.window(room.saturating_sub(width(label) + 2), None);
+    Line::from(vec![Span::styled(format!("{label}: "), theme.style(Role::Focus)), Span::raw(text)])
+}
+
+fn put_cursor(frame: &mut Frame, inner: Rect, label: &str, line: &line::Line, room: usize) {
+    let before = width(label) + 2;
+    let (_, column) = line.window(room.saturating_sub(before), None);
+    if inner.width > 0 && inner.height > 0 {
+        let x = inner.x.saturating_add((before + column) as u16).min(inner.right() - 1);
+        frame.set_cursor_position(Position::new(x, inner.y));
+    }
+}
+
+/// Draws a box in the middle with these lines; gives the place of the lines.
+fn paint(frame: &mut Frame, area: Rect, theme: &Theme, title: &str, lines: Vec<Line>, room: usize) -> Rect {
+    let wide = (room + 4).min(area.width.into()) as u16;
+    let tall = (lines.len() + 2).min(area.height.saturating_sub(1).into()) as u16;
+    let place = Rect {
+        x: area.x + (area.width - wide) / 2,
+        y: area.y + (area.height.saturating_sub(tall)) / 2,
+        width: wide,
+        height: tall,
+    };
+    frame.render_widget(Clear, place);
+    let border = theme.style(Role::Border);
+    let (rule, wall) = (theme.glyphs.rule(), theme.glyphs.wall());
+    let (tl, tr, bl, br) = theme.glyphs.corners();
+    let title = clip(title, usize::from(wide).saturating_sub(6), theme.glyphs.ellipsis());
+    let rest = usize::from(wide).saturating_sub(width(&title) + 5);
+    let top = Line::from(vec![
+        Span::styled(format!("{tl}{rule} "), border),
+        Span::styled(title, theme.style(Role::Strong)),
+        Span::styled(format!(" {}{tr}", rule.repeat(rest)), border),
+    ]);
+    let bottom =
+        Line::styled(format!("{bl}{}{br}", rule.repeat(usize::from(wide).saturating_sub(2))), border);
+    let mut all = vec![top];
+    let height = usize::from(tall).saturating_sub(2);
+    for line in lines.into_iter().take(height) {
+        let used = line.width();
+        let mut spans = vec![Span::styled(format!("{wall} "), border)];
+        spans.extend(line.spans.into_iter().map(|span| span.patch_style(line.style)));
+        spans.push(Span::raw(" ".repeat(usize::from(wide).saturating_sub(used + 4))));
+        spans.push(Span::styled(format!(" {wall}"), border));
+        all.push(Line::from(spans));
+    }
+    all.push(bottom);
+    frame.render_widget(Paragraph::new(all), place);
+    Rect { x: place.x + 2, y: place.y + 1, width: place.width.saturating_sub(4), height: height as u16 }
+}

@@ -1,0 +1,103 @@
+//! Below the rule: what there is to know of the row in focus.
+
+use super::super::model::Model;
+use super::super::rows::Row;
+use super::super::theme::Role;
+use super::text::{clip, wrap};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
+
+pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
+    let theme = &model.theme;
+    let room = usize::from(area.width).saturating_sub(2);
+    let mut lines = Vec::new();
+    for (role, text) in words(model) {
+        for piece in wrap(&text, room) {
+            lines.push((role, piece));
+        }
+    }
+    let most = usize::from(area.height);
+    let more = lines.len() > most;
+    lines.truncate(most);
+    if let Some((_, last)) = lines.last_mut().filter(|_| more) {
+        let mark = theme.glyphs.ellipsis();
+        *last = format!("{}{mark}", clip(last, room.saturating_sub(1), ""));
+    }
+    let lines: Vec<Line> =
+        lines.into_iter().map(|(role, text)| Line::styled(format!(" {text}"), theme.style(role))).collect();
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn words(model: &Model) -> Vec<(Role, String)> {
+    let plain = |text: &str| vec![(Role::Plain, text.to_owned())];
+    match model.focus() {
+        Some(Row::Field(id) | Row::Value(id)) => {
+            let field = id.field();
+            let Some(site) = &model.site else { return Vec::new() };
+            let mut first = format!("{}.", field.help);
+            if !field.more.is_empty() {
+                first = format!("{first} {}", field.more);
+            }
+            vec![
+                (Role::Plain, site.form.why(id)),
+                (Role::Plain, first),
+                (Role::Muted, format!("Takes {}, for example {}", field.kind.accepts(), field.example)),
+            ]
+        }
+        Some(Row::Component(name)) => {
+            let entries = model.site.as_ref().and_then(|site| site.components.value());
+            let entries = entries.and_then(|entries| entries.as_ref().ok());
+            let Some(entry) = entries.and_then(|all| all.iter().find(|e| e.name == name)) else {
+                return Vec::new();
+            };
+            let mut lines = plain(&entry.description);
+            lines.push((Role::Muted, format!("Made from {}.", entry.source)));
+            if entry.fixed {
+                lines.push((Role::Muted, "Part of the system itself: it cannot be left out.".to_owned()));
+            } else if let Some(role) = &entry.role {
+                lines.push((Role::Muted, format!("One component takes the role {role}.")));
+            }
+            lines
+        }
+        Some(Row::Site(name)) => {
+            let entry = super::super::update::start_entry(model, &name);
+            entry.map_or_else(Vec::new, |entry| {
+                let mut lines = vec![(Role::Muted, entry.path.display().to_string())];
+                if let Some(problem) = &entry.problem {
+                    lines.push((Role::Error, problem.clone()));
+                }
+                lines
+            })
+        }
+        Some(Row::Draft(_)) => plain("What you changed and did not save. Enter asks what to do with it."),
+        Some(Row::Running(_)) => plain("Enter shows this build."),
+        Some(Row::Certificate(_)) => {
+            plain("A machine with this image trusts the servers that these authorities vouch for.")
+        }
+        Some(Row::Do(action, _)) => about(action).map_or_else(Vec::new, plain),
+        _ => Vec::new(),
+    }
+}
+
+fn about(action: super::super::keys::Action) -> Option<&'static str> {
+    use super::super::keys::Action as A;
+    Some(match action {
+        A::NewSite => "A new profile. The defaults suit a trial; a site needs the orchestrator's domain.",
+        A::ImportConfig => "A `config` file of a HookOS site becomes a profile; nothing in it is lost.",
+        A::TestConnection => {
+            "Looks up each endpoint's name, connects through the proxy if one is set, and checks the server's certificate against this profile's authority."
+        }
+        A::PasteCertificate => "Opens a field for PEM text. Pasting it here works too.",
+        A::TakeCertificate => "A PEM or DER file. Private keys are refused.",
+        A::FetchChain => {
+            "Asks the identity provider's server for its certificates. You compare the fingerprint before they are trusted."
+        }
+        A::Placeholder => "For trying an image out. No machine can register with them.",
+        A::StartBuild => "Says first what it writes and where.",
+        A::CopyCommand => "This command builds the same image without the wizard. Enter copies it.",
+        A::NextProblem => "Goes to the field.",
+        _ => return None,
+    })
+}

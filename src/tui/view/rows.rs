@@ -1,0 +1,418 @@
+//! Rows as lines: a list that scrolls with the focus.
+
+use super::super::components;
+use super::super::form::{self, Form};
+use super::super::model::{Model, Site};
+use super::super::rows::{self, Row};
+use super::super::theme::{Role, Theme};
+use super::super::words;
+use super::text::{clip, fit, width, wrap};
+use crate::build::Outcome;
+use crate::cli::render::size;
+use crate::site::field::{Default, Kind};
+use crate::site::{Id, Origin};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+/// What one row has become.
+struct Block {
+    lines: Vec<Line<'static>>,
+    /// Line and column of the cursor in it.
+    cursor: Option<(usize, usize)>,
+    focused: bool,
+}
+
+pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
+    let focus = model.focus();
+    let rows = rows::rows(model);
+    let painter = Painter::new(model, &rows, area.width.into());
+    let blocks: Vec<Block> = rows.iter().map(|row| painter.block(row, focus.as_ref() == Some(row))).collect();
+    let total: usize = blocks.iter().map(|block| block.lines.len()).sum();
+    let height = usize::from(area.height);
+    let mut before = 0;
+    let mut at = 0;
+    let mut tall = 1;
+    let mut cursor = None;
+    for block in &blocks {
+        if block.focused {
+            at = before;
+            tall = block.lines.len();
+            cursor = block.cursor.map(|(line, column)| (before + line, column));
+        }
+        before += block.lines.len();
+    }
+    let from = offset(total, height, at, tall);
+    let lines: Vec<Line> = blocks.into_iter().flat_map(|block| block.lines).skip(from).take(height).collect();
+    frame.render_widget(Paragraph::new(lines), area);
+    if let Some((line, column)) = cursor.filter(|_| model.overlay.is_none())
+        && let Some(line) = line.checked_sub(from).filter(|line| *line < height)
+    {
+        let (x, y) = (area.x + column as u16, area.y + line as u16);
+        frame.set_cursor_position(Position::new(x.min(area.right() - 1), y));
+    }
+    scrollbar(model, frame, area, total, from);
+}
+
+/// The first line that is shown: the focus is as far down the window as it is down the list, so that it
+/// is always in sight and the list moves evenly.
+fn offset(total: usize, height: usize, at: usize, tall: usize) -> usize {
+    if total <= height {
+        return 0;
+    }
+    let spare = total - height;
+    let even = (at * spare) / (total - 1).max(1);
+    let least = (at + tall).saturating_sub(height);
+    even.clamp(least.min(at), at.max(least.min(at))).min(spare)
+}
+
+/// The thumb at the right edge, where the list is longer than the window.
+fn scrollbar(model: &Model, frame: &mut Frame, area: Rect, total: usize, from: usize) {
+    let height = usize::from(area.height);
+    if total <= height || area.width == 0 {
+        return;
+    }
+    let long = (height * height / total).max(1);
+    let top = from * (height - long) / (total - height).max(1);
+    let theme = &model.theme;
+    for line in 0..height {
+        let (sign, role) = if (top..top + long).contains(&line) {
+            (theme.glyphs.scroll(), Role::Muted)
+        } else {
+            (" ", Role::Plain)
+        };
+        frame.buffer_mut().set_string(area.right() - 1, area.y + line as u16, sign, theme.style(role));
+    }
+}
+
+/// Widths that all rows of a screen share.
+struct Painter<'a> {
+    model: &'a Model,
+    theme: &'a Theme,
+    /// Columns of a row, without the edge where the scroll bar is.
+    width: usize,
+    label: usize,
+    origin: usize,
+}
+
+impl<'a> Painter<'a> {
+    fn new(model: &'a Model, rows: &[Row], total: usize) -> Self {
+        let labels = rows.iter().map(|row| match row {
+            Row::Field(id) | Row::Value(id) => width(&form::label(id.field())),
+            Row::Site(name) | Row::Draft(name) | Row::Running(name) | Row::Component(name) => width(name),
+            _ => 0,
+        });
+        let most = if total < 76 { 22 } else { 26 };
+        let label = labels.max().unwrap_or(0).clamp(8, most);
+        let origin = if total < 76 { 12 } else { 18 };
+        Self { model, theme: &model.theme, width: total.saturating_sub(2), label, origin }
+    }
+
+    fn mark(&self) -> &'static str {
+        self.theme.glyphs.ellipsis()
+    }
+
+    fn block(&self, row: &Row, focused: bool) -> Block {
+        let site = self.model.site.as_ref();
+        let mut cursor = None;
+        let lines = match (row, site) {
+            (Row::Heading(text), _) => self.heading(text),
+            (Row::Note(role, text), _) => self.note(*role, text, 2),
+            (Row::Do(_, text), _) => vec![self.action(text, focused)],
+            (Row::Site(name), _) => vec![self.profile(name, focused)],
+            (Row::Draft(name), _) => vec![self.draft(name, focused)],
+            (Row::Running(name), _) => vec![self.running(name, focused)],
+            (Row::Field(id), Some(site)) => {
+                let (lines, column) = self.field(site, *id, focused);
+                cursor = column.map(|column| (0, column));
+                lines
+            }
+            (Row::Value(id), Some(site)) => self.value(site, *id, focused),
+            (Row::Component(name), Some(site)) => vec![self.component(site, name, focused)],
+            (Row::Certificate(at), Some(site)) => self.certificate(site, *at, focused),
+            _ => Vec::new(),
+        };
+        Block { lines, cursor, focused }
+    }
+
+    /// The two columns that say where the focus is.
+    fn pointer(&self, focused: bool) -> Span<'static> {
+        if focused {
+            Span::styled(format!("{} ", self.theme.glyphs.arrow()), self.theme.style(Role::Focus))
+        } else {
+            Span::raw("  ")
+        }
+    }
+
+    fn named(&self, text: &str, room: usize, focused: bool) -> Span<'static> {
+        let style = self.theme.style(if focused { Role::Focus } else { Role::Plain });
+        Span::styled(fit(text, room, self.mark()), style)
+    }
+
+    fn heading(&self, text: &str) -> Vec<Line<'static>> {
+        let style = self.theme.style(Role::Strong);
+        let text = clip(text, self.width, self.mark());
+        vec![Line::raw(""), Line::styled(text, style)]
+    }
+
+    fn note(&self, role: Role, text: &str, indent: usize) -> Vec<Line<'static>> {
+        let sign = match role {
+            Role::Ok => format!("{} ", self.theme.glyphs.ok()),
+            Role::Error => format!("{} ", self.theme.glyphs.fail()),
+            Role::Warn => format!("{} ", self.theme.glyphs.warn()),
+            _ => String::new(),
+        };
+        let room = self.width.saturating_sub(indent + width(&sign));
+        // A text with columns of its own keeps its blanks.
+        let pieces = if width(text) <= room { vec![text.to_owned()] } else { wrap(text, room) };
+        let blank = " ".repeat(width(&sign));
+        let line = |(at, piece): (usize, String)| {
+            let lead = if at == 0 { &sign } else { &blank };
+            Line::styled(format!("{}{lead}{piece}", " ".repeat(indent)), self.theme.style(role))
+        };
+        pieces.into_iter().enumerate().map(line).collect()
+    }
+
+    fn action(&self, text: &str, focused: bool) -> Line<'static> {
+        let style = self.theme.style(if focused { Role::Selection } else { Role::Accent });
+        let text = clip(text, self.width.saturating_sub(6), self.mark());
+        Line::from(vec![self.pointer(focused), Span::styled(format!("[ {text} ]"), style)])
+    }
+
+    fn profile(&self, name: &str, focused: bool) -> Line<'static> {
+        let entry = self.model.start.value().and_then(|s| s.as_ref().ok());
+        let entry = entry.and_then(|sites| sites.sites.iter().find(|site| site.name == name));
+        let mut spans = vec![self.pointer(focused), self.named(name, self.label, focused), Span::raw("  ")];
+        let Some(entry) = entry else { return Line::from(spans) };
+        let place = if entry.shipped { "project" } else { "yours" };
+        spans.push(Span::styled(fit(place, 9, self.mark()), self.theme.style(Role::Muted)));
+        let room = self.width.saturating_sub(self.label + 13);
+        let (role, text) = match (&entry.problem, &entry.last) {
+            (Some(problem), _) => (Role::Error, format!("{} {problem}", self.theme.glyphs.fail())),
+            (None, None) => (Role::Muted, "not built yet".to_owned()),
+            (None, Some(last)) => {
+                let (role, sign, word) = match last.outcome {
+                    Outcome::Ok => (Role::Ok, self.theme.glyphs.ok(), "built"),
+                    Outcome::Failed => (Role::Error, self.theme.glyphs.fail(), "failed"),
+                    Outcome::Cancelled => (Role::Warn, self.theme.glyphs.warn(), "cancelled"),
+                };
+                (role, format!("{sign} {word} {}", words::ago(self.model.clock() - last.at)))
+            }
+        };
+        spans.push(Span::styled(clip(&text, room, self.mark()), self.theme.style(role)));
+        Line::from(spans)
+    }
+
+    fn draft(&self, name: &str, focused: bool) -> Line<'static> {
+        let sites = self.model.start.value().and_then(|s| s.as_ref().ok());
+        let draft = sites.and_then(|sites| sites.drafts.iter().find(|draft| draft.name == name));
+        let text = draft.map_or_else(String::new, |draft| {
+            let count = words::count_of(draft.edits as u64, "setting");
+            format!("{count} changed {}", words::ago(self.model.clock() - draft.at))
+        });
+        Line::from(vec![
+            self.pointer(focused),
+            self.named(name, self.label, focused),
+            Span::styled(format!("  {} {text}", self.theme.glyphs.warn()), self.theme.style(Role::Warn)),
+        ])
+    }
+
+    fn running(&self, name: &str, focused: bool) -> Line<'static> {
+        let sites = self.model.start.value().and_then(|s| s.as_ref().ok());
+        let run = sites.and_then(|sites| sites.running.iter().find(|run| run.profile == name));
+        let since = run.map_or_else(String::new, |run| words::ago(self.model.clock() - run.since));
+        let sign = self.theme.glyphs.run(self.model.tick());
+        Line::from(vec![
+            self.pointer(focused),
+            self.named(name, self.label, focused),
+            Span::styled(format!("  {sign} building, begun {since}"), self.theme.style(Role::Info)),
+        ])
+    }
+
+    /// Label, value, origin; the problem below it.
+    fn field(&self, site: &Site, id: Id, focused: bool) -> (Vec<Line<'static>>, Option<usize>) {
+        let form = &site.form;
+        let field = id.field();
+        let room = self.width.saturating_sub(2 + self.label + 2 + self.origin + 1);
+        let secret = form.is_secret(id) && !site.reveal;
+        let mut cursor = None;
+        let value = match form.editor() {
+            Some((at, line)) if at == id => {
+                let (text, column) = line.window(room, secret.then_some(self.theme.glyphs.mask()));
+                cursor = Some(2 + self.label + 2 + column);
+                Span::styled(fit(&text, room, self.mark()), self.theme.style(Role::Plain))
+            }
+            _ => self.shown(form, id, room, secret, focused),
+        };
+        let origin = fit_right(&form.origin(id), self.origin, self.mark());
+        let mut lines = vec![Line::from(vec![
+            self.pointer(focused),
+            self.named(&form::label(field), self.label, focused),
+            Span::raw("  "),
+            value,
+            Span::raw(" "),
+            Span::styled(origin, self.theme.style(Role::Muted)),
+        ])];
+        if let Some(problem) = form.problem(id) {
+            // The field's own name stands right above.
+            let what = problem.what();
+            let what = what.split_once(": ").map_or(what, |(_, what)| what);
+            lines.extend(self.note(Role::Error, what, 4 + 2));
+            for line in problem.remedy_text().unwrap_or_default().lines() {
+                lines.extend(self.note(Role::Muted, &format!("Accepted: {line}"), 4 + 4));
+            }
+        }
+        (lines, cursor)
+    }
+
+    /// A value that nobody is typing.
+    fn shown(&self, form: &Form, id: Id, room: usize, secret: bool, focused: bool) -> Span<'static> {
+        let field = id.field();
+        let text = form.text(id);
+        match field.kind {
+            Kind::Bool => {
+                let on = text == "true";
+                let text = if on { "[x] yes" } else { "[ ] no" };
+                let role = if focused { Role::Selection } else { Role::Plain };
+                let padding = " ".repeat(room.saturating_sub(width(text)));
+                return Span::styled(format!("{text}{padding}"), self.theme.style(role));
+            }
+            Kind::Choice(choices) => {
+                let text = if focused && choices.len() > 1 { format!("< {text} >") } else { text };
+                let role = if focused { Role::Selection } else { Role::Plain };
+                return Span::styled(fit(&text, room, self.mark()), self.theme.style(role));
+            }
+            _ => {}
+        }
+        if text.is_empty() {
+            let text = match (field.default, form.site().resolved(id).origin.clone()) {
+                (Default::OfDomain(_), Origin::Domain) => "follows from the cluster domain",
+                _ if field.onboarding => "not set",
+                _ => "-",
+            };
+            return Span::styled(fit(text, room, self.mark()), self.theme.style(Role::Muted));
+        }
+        let derived = form.origin(id) == "derived";
+        let shown = if secret { field.kind.masked(&text) } else { text };
+        let role = if derived { Role::Derived } else { Role::Plain };
+        Span::styled(fit(&shown, room, self.mark()), self.theme.style(role))
+    }
+
+    /// A line of the review: what is not the default is marked, what is not saved says what it was.
+    fn value(&self, site: &Site, id: Id, focused: bool) -> Vec<Line<'static>> {
+        let form = &site.form;
+        let other = form.site().text(id) != form.default_text(id);
+        let mark = if other { self.theme.glyphs.bullet() } else { " " };
+        let (mut lines, _) = self.field(site, id, focused);
+        if let Some(line) = lines.first_mut()
+            && !focused
+        {
+            line.spans[0] = Span::styled(format!("{mark} "), self.theme.style(Role::Accent));
+        }
+        if form.edits().contains_key(&id) && form.profile().path().is_some() {
+            let saved = form.profile().value(id.field()).ok().flatten().and_then(|r| r.value);
+            let saved = saved.map_or_else(|| "nothing".to_owned(), |v| v.shown(id.field().kind));
+            lines.extend(self.note(Role::Muted, &format!("the profile says {saved}"), 2 + self.label + 2));
+        }
+        lines
+    }
+
+    fn component(&self, site: &Site, name: &str, focused: bool) -> Line<'static> {
+        let entries = site.components.value().and_then(|c| c.as_ref().ok());
+        let Some(entry) = entries.and_then(|all| all.iter().find(|e| e.name == name)) else {
+            return Line::raw("");
+        };
+        let on = components::is_on(site, entry);
+        let check = match (entry.fixed, on) {
+            (true, _) => " x ",
+            (false, true) => "[x]",
+            (false, false) => "[ ]",
+        };
+        let role = if focused { Role::Selection } else { Role::Plain };
+        let bytes = entry.bytes.map(size).unwrap_or_default();
+        let mut about = entry.description.clone();
+        if let Some(role) = &entry.role {
+            about = format!("{role}: {about}");
+        }
+        if !entry.available {
+            about = format!("{} no sources at hand. {about}", self.theme.glyphs.warn());
+        }
+        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 11);
+        Line::from(vec![
+            self.pointer(focused),
+            Span::styled(check, self.theme.style(role)),
+            Span::raw(" "),
+            self.named(name, self.label, focused),
+            Span::raw("  "),
+            Span::styled(fit(&about, room, self.mark()), self.theme.style(Role::Muted)),
+            Span::raw(" "),
+            Span::raw(fit_right(&bytes, 10, self.mark())),
+        ])
+    }
+
+    fn certificate(&self, site: &Site, at: usize, focused: bool) -> Vec<Line<'static>> {
+        let Some(Ok(found)) = site.certificates.value() else { return Vec::new() };
+        let Some(certificate) = rows::all_certificates(found).get(at).copied() else { return Vec::new() };
+        let info = &certificate.info;
+        let kind = match (info.authority, info.self_signed) {
+            (true, true) => "root authority",
+            (true, false) => "authority",
+            (false, _) => "server",
+        };
+        let left = info.not_after - self.model.clock();
+        let (role, sign) = match left {
+            i64::MIN..0 => (Role::Error, self.theme.glyphs.fail()),
+            0..2_592_000 => (Role::Warn, self.theme.glyphs.warn()),
+            _ => (Role::Ok, self.theme.glyphs.ok()),
+        };
+        let name = clip(&info.subject, self.width.saturating_sub(kind.len() + 8), self.mark());
+        let mut lines = vec![Line::from(vec![
+            self.pointer(focused),
+            Span::styled(format!("{sign} "), self.theme.style(role)),
+            Span::styled(name, self.theme.style(if focused { Role::Focus } else { Role::Plain })),
+            Span::styled(format!("  {kind}"), self.theme.style(Role::Muted)),
+        ])];
+        let date = crate::site::certificates::date;
+        let mut about = vec![
+            format!("valid {} to {}, {}", date(info.not_before), date(info.not_after), words::until(left)),
+            info.key.clone(),
+        ];
+        if !info.self_signed {
+            about.push(format!("issued by {}", info.issuer));
+        }
+        if !info.names.is_empty() {
+            about.push(format!("for {}", info.names.join(", ")));
+        }
+        about.push(format!("SHA-256 {}", info.fingerprint.hex()));
+        let short = !focused;
+        for text in about.into_iter().take(if short { 1 } else { usize::MAX }) {
+            lines.extend(self.note(Role::Muted, &text, 4));
+        }
+        lines
+    }
+}
+
+/// The text at the right end of `room` columns.
+fn fit_right(text: &str, room: usize, mark: &str) -> String {
+    let text = clip(text, room, mark);
+    format!("{}{text}", " ".repeat(room.saturating_sub(width(&text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_focus_is_always_in_sight(total in 1usize..200, height in 1usize..40, at in 0usize..200, tall in 1usize..6) {
+            let at = at.min(total - 1);
+            let tall = tall.min(total - at);
+            let from = offset(total, height, at, tall);
+            prop_assert!(from <= at && at < from + height, "{from} {at}");
+            prop_assert!(tall > height || at + tall <= from + height);
+            prop_assert!(from + height <= total || from == 0);
+        }
+    }
+}
