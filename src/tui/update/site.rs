@@ -324,8 +324,7 @@ pub fn take_certificates(model: &mut Model, pending: Pending) {
     let (clock, now) = (model.clock(), model.now);
     if let Some(site) = &mut model.site {
         let text = format!("Certificates taken ({}). They are written when you save or build.", pending.from);
-        site.pending = Some(pending);
-        super::super::certificates::judge(site, clock, now);
+        super::super::certificates::take(site, pending, clock, now);
         model.say(Role::Ok, text);
     }
 }
