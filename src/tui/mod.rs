@@ -22,6 +22,8 @@ pub mod run;
 mod session;
 mod signals;
 pub mod step;
+#[cfg(test)]
+mod testing;
 pub mod theme;
 pub mod update;
 pub mod view;
