@@ -12,6 +12,7 @@ pub mod draft;
 pub mod form;
 pub mod keys;
 pub mod line;
+pub mod log;
 pub mod model;
 pub mod msg;
 pub mod overlay;
