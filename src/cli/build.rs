@@ -34,6 +34,20 @@ pub struct BuildArgs {
     fields: FieldFlags,
 }
 
+/// Builds a profile as `hookos build NAME --plain` does.
+pub fn run_profile(name: &str, context: &Context) -> Result<()> {
+    let fields = FieldFlags::default();
+    let args = BuildArgs {
+        profile: name.to_owned(),
+        profile_flag: None,
+        out: None,
+        locked: false,
+        jobs: None,
+        fields,
+    };
+    run(args, &Context { plain: true, ..context.clone() })
+}
+
 pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
     let name = args.profile_flag.as_deref().unwrap_or(&args.profile);
     let site = context.site(name, args.fields)?;

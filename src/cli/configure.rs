@@ -3,9 +3,9 @@
 use super::context::Context;
 use crate::problem::{Problem, Result};
 use crate::site::config_file;
-use crate::site::field::{Default, Kind};
 use crate::site::files::{self, Found};
 use crate::site::resolve::{Lookup, together};
+use crate::site::save::{self, Secrets};
 use crate::site::{Field, FieldFlags, Origin, Profile, ResolvedSite, Section, Sources, Value, docs, resolve};
 use serde_json::json;
 use std::io::{self, Write};
@@ -77,7 +77,9 @@ pub fn run(args: ConfigureArgs, context: &Context) -> Result<()> {
     let sources = Sources { profile: Some(&profile), flags: args.fields.0, env: Some(env), ambient: new };
     let (site, more) = resolve(&name, &sources).into_result()?;
     warnings.extend(more);
-    let changed = save_values(&mut profile, &site, &path, &mut warnings)?;
+    let applied = save::apply(&mut profile, &site, &path, Secrets::Refuse)?;
+    warnings.extend(applied.warnings);
+    let changed = applied.changed;
     if new && changed.is_empty() && args.import.is_none() {
         return Err(nothing_given(&name, &site));
     }
@@ -137,69 +139,6 @@ pub fn run(args: ConfigureArgs, context: &Context) -> Result<()> {
 
 fn on_disk(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
-}
-
-/// Puts what flags and the environment say into the profile; tells which fields.
-fn save_values(
-    profile: &mut Profile,
-    site: &ResolvedSite,
-    path: &Path,
-    warnings: &mut Vec<Problem>,
-) -> Result<Vec<&'static Field>> {
-    let mut changed = Vec::new();
-    let mut problems = Vec::new();
-    for (field, resolved) in site.iter() {
-        let given = match &resolved.origin {
-            Origin::Flag(_) => None,
-            Origin::Environment(name) | Origin::Ambient(name) => Some(*name),
-            _ => continue,
-        };
-        let value = match (&resolved.value, field.kind) {
-            (Some(Value::Text(text)), Kind::Path) => Some(Value::Text(for_profile(path, Path::new(text))?)),
-            (value, _) => value.clone(),
-        };
-        let secret = value.as_ref().is_some_and(|v| field.kind.is_secret(&v.text()));
-        if let (true, Some(name)) = (secret, given) {
-            warnings.push(
-                Problem::usage(format!("{name} is a secret, so it is not saved"))
-                    .remedy(format!("keep it in the environment as {} when you build", field.env)),
-            );
-            continue;
-        }
-        changed.push(field);
-        match (value, field.default) {
-            // Nothing to turn off: the field just goes.
-            (None, Default::None) => profile.unset(field),
-            (value, _) => {
-                if let Err(problem) = profile.set(field, value) {
-                    problems.push(problem);
-                }
-            }
-        }
-    }
-    match together(problems) {
-        None => Ok(changed),
-        Some(problem) => Err(problem),
-    }
-}
-
-/// A path as the profile says it: relative to the profile's folder where both lie in one tree.
-fn for_profile(profile: &Path, file: &Path) -> Result<String> {
-    let whole = |path: &Path| {
-        std::path::absolute(path)
-            .map_err(|e| Problem::new("the path cannot be made absolute").in_file(path).because(e))
-    };
-    let (file, profile) = (whole(file)?, whole(profile)?);
-    let folder = profile.parent().unwrap_or(Path::new("/"));
-    let project = folder.parent().unwrap_or(folder);
-    let text = match file.strip_prefix(folder) {
-        Ok(below) => below.to_owned(),
-        Err(_) => match file.strip_prefix(project) {
-            Ok(beside) if project != Path::new("/") => Path::new("..").join(beside),
-            _ => file.clone(),
-        },
-    };
-    text.into_os_string().into_string().map_err(|_| Problem::usage("the path is not UTF-8").in_file(&file))
 }
 
 /// The field that a person named, or the problem that there is none.

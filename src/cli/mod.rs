@@ -13,6 +13,7 @@ mod relay;
 pub mod render;
 
 use crate::problem::{Exit, Problem, Result};
+use crate::tui;
 use clap::{Args, Parser, Subcommand};
 use context::Context;
 use std::path::PathBuf;
@@ -26,8 +27,9 @@ use std::process::ExitCode;
 struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Without one: the wizard, on a terminal.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 const EXITS: &str = "\
@@ -69,7 +71,7 @@ enum Command {
 /// Runs the program; returns its exit code.
 pub fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             eprintln!("hookos: {problem}");
             ExitCode::from(problem.exit() as u8)
@@ -77,16 +79,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
+fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
     let Global { root, json, plain, dry_run } = cli.global;
     // QEMU calls the relay wherever it works.
     let root = match cli.command {
-        Command::Relay(_) => PathBuf::new(),
+        Some(Command::Relay(_)) => PathBuf::new(),
         _ => Context::find_root(root.as_deref())?,
     };
     let context = Context { root, json, plain, dry_run };
-    match cli.command {
+    let Some(command) = cli.command else { return wizard(&context) };
+    match command {
         Command::Build(args) => build::run(*args, &context),
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
@@ -96,6 +99,24 @@ fn run() -> Result<()> {
         Command::Components(args) => components::run(*args, &context),
         Command::Relay(args) => relay::run(args),
     }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// No command: the wizard, as screens or line by line. Where nobody can answer, nothing is asked.
+fn wizard(context: &Context) -> Result<ExitCode> {
+    use std::io::IsTerminal;
+    if context.json || context.dry_run || !std::io::stdin().is_terminal() {
+        return Err(Problem::usage("no command is given, and nobody can be asked here")
+            .remedy("hookos build PROFILE builds an image; hookos --help lists all commands"));
+    }
+    if !context.plain && tui::possible() {
+        return tui::run(context);
+    }
+    match tui::plain::ask(&context.root, tui::environment())? {
+        tui::plain::End::Leave => Ok(()),
+        tui::plain::End::Build(name) => build::run_profile(&name, context),
+    }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// A [`crate::build::Cancel`] that Ctrl-C and SIGTERM set; a second signal ends the program at once.

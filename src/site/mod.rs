@@ -4,7 +4,7 @@
 //! |---|---|
 //! | which settings there are | [`fields`] (the table), [`field`] (what a field is), [`value`] (what values are valid) |
 //! | where values come from | [`mod@resolve`] |
-//! | how they are saved | [`profile`], [`migrate`], [`files`], [`config_file`] |
+//! | how they are saved | [`profile`], [`migrate`], [`save`], [`files`], [`config_file`] |
 //! | how they become flags and texts | [`flags`], [`docs`] |
 //! | what of them is in the image | [`env_config`], [`segment`] |
 //! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
@@ -23,6 +23,7 @@ pub mod pem_file;
 pub mod placeholder;
 pub mod profile;
 pub mod resolve;
+pub mod save;
 pub mod secret;
 pub mod segment;
 pub mod value;

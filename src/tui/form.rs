@@ -173,7 +173,7 @@ impl Form {
             Origin::Domain => "derived".to_owned(),
             Origin::Profile { .. } => format!("profile {}", self.name),
             Origin::Environment(_) => "environment".to_owned(),
-            Origin::Ambient(name) => format!("from ${name}"),
+            Origin::Ambient(name) => format!("${name}"),
             Origin::Flag(_) => "edited".to_owned(),
         }
     }

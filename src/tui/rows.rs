@@ -17,6 +17,8 @@ pub enum Row {
     Heading(String),
     /// Text that nothing can be done with.
     Note(Role, String),
+    /// A word and a text about it.
+    Pair(Role, String, String),
     Field(Id),
     /// Does something, as its key does.
     Do(Action, String),
@@ -36,7 +38,7 @@ pub enum Row {
 impl Row {
     /// Whether the focus can stand on it.
     pub fn can_focus(&self) -> bool {
-        !matches!(self, Self::Heading(_) | Self::Note(..))
+        !matches!(self, Self::Heading(_) | Self::Note(..) | Self::Pair(..))
     }
 }
 
@@ -238,7 +240,7 @@ fn plan(site: &Site) -> Vec<Row> {
         }
         if !parts.is_empty() {
             let role = if todo.is_empty() { Role::Muted } else { Role::Plain };
-            found.push(Row::Note(role, format!("{:<12}{}", stage.name(), parts.join("; "))));
+            found.push(Row::Pair(role, stage.name().to_owned(), parts.join("; ")));
         }
     }
     found

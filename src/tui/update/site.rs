@@ -309,14 +309,16 @@ fn fetch(model: &mut Model) -> Vec<Effect> {
     vec![Effect::FetchChain { run: site.fetched.begin(now), site: resolved }]
 }
 
-/// Stops waiting for whatever is being waited for.
+/// Stops waiting for the check that the step shows.
 pub fn cancel_checks(model: &mut Model) -> bool {
     let now = model.now;
     let Some(site) = model.site.as_mut().filter(|_| model.screen == Screen::Site) else { return false };
     // What shows no sign yet cannot be what a person means.
-    let probe = site.probe.busy(now) && site.probe.cancel();
-    let fetch = site.fetched.busy(now) && site.fetched.cancel();
-    probe || fetch
+    match site.step {
+        Step::Endpoints => site.probe.busy(now) && site.probe.cancel(),
+        Step::Certificates => site.fetched.busy(now) && site.fetched.cancel(),
+        _ => false,
+    }
 }
 
 /// Certificates that were pasted, picked, fetched or made.
@@ -324,8 +326,7 @@ pub fn take_certificates(model: &mut Model, pending: Pending) {
     let (clock, now) = (model.clock(), model.now);
     if let Some(site) = &mut model.site {
         let text = format!("Certificates taken ({}). They are written when you save or build.", pending.from);
-        site.pending = Some(pending);
-        super::super::certificates::judge(site, clock, now);
+        super::super::certificates::take(site, pending, clock, now);
         model.say(Role::Ok, text);
     }
 }

@@ -121,6 +121,21 @@ fn line(model: &Model, frame: &mut Frame, area: Rect, text: Option<(Role, &str)>
     frame.render_widget(Paragraph::new(line), area);
 }
 
+/// The word of an action in the footer.
+fn word(model: &Model, entry: &keys::Entry) -> Option<&'static str> {
+    use super::rows::Row;
+    match (entry.action, entry.context) {
+        (keys::Action::Activate, keys::Context::Site) => match model.focus()? {
+            Row::Field(_) => Some("next"),
+            Row::Do(..) => Some("do it"),
+            Row::Component(_) => Some("switch"),
+            Row::Value(_) => Some("go there"),
+            _ => None,
+        },
+        _ => entry.footer,
+    }
+}
+
 /// The keys that are wanted most, as many as fit.
 fn footer(model: &Model, frame: &mut Frame, area: Rect) {
     let theme = &model.theme;
@@ -130,7 +145,7 @@ fn footer(model: &Model, frame: &mut Frame, area: Rect) {
             let contexts = model.contexts();
             let mut entries: Vec<_> = keys::offered(&contexts)
                 .filter(|entry| model.allows(entry.action))
-                .filter_map(|entry| Some((entry.keys.first()?.name(), entry.footer?, entry.context)))
+                .filter_map(|entry| Some((entry.keys.first()?.name(), word(model, entry)?, entry.context)))
                 .collect();
             // What is always there comes last.
             entries.sort_by_key(|(.., context)| {

@@ -12,22 +12,31 @@ use ratatui::widgets::Paragraph;
 pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
     let theme = &model.theme;
     let room = usize::from(area.width).saturating_sub(2);
+    // The last line says what is accepted; what stands before it gets the lines that are left.
+    let mut texts = words(model);
+    let last = if texts.len() > 2 { texts.pop() } else { None };
+    let most = usize::from(area.height) - usize::from(last.is_some());
     let mut lines = Vec::new();
-    for (role, text) in words(model) {
-        for piece in wrap(&text, room) {
-            lines.push((role, piece));
-        }
+    for (at, (role, text)) in texts.iter().enumerate() {
+        let left = most.saturating_sub(lines.len() + (texts.len() - 1 - at));
+        lines.extend(some_lines(text, room, left, theme.glyphs.ellipsis()).into_iter().map(|l| (*role, l)));
     }
-    let most = usize::from(area.height);
-    let more = lines.len() > most;
-    lines.truncate(most);
-    if let Some((_, last)) = lines.last_mut().filter(|_| more) {
-        let mark = theme.glyphs.ellipsis();
-        *last = format!("{}{mark}", clip(last, room.saturating_sub(1), ""));
-    }
+    lines.extend(last.map(|(role, text)| (role, clip(&text, room, theme.glyphs.ellipsis()))));
     let lines: Vec<Line> =
         lines.into_iter().map(|(role, text)| Line::styled(format!(" {text}"), theme.style(role))).collect();
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// At most so many lines of a text, with a mark where it is cut.
+fn some_lines(text: &str, room: usize, most: usize, mark: &str) -> Vec<String> {
+    let mut lines = wrap(text, room);
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            *last = format!("{}{mark}", clip(last, room.saturating_sub(1), ""));
+        }
+    }
+    lines
 }
 
 fn words(model: &Model) -> Vec<(Role, String)> {

@@ -105,7 +105,7 @@ impl<'a> Painter<'a> {
         });
         let most = if total < 76 { 22 } else { 26 };
         let label = labels.max().unwrap_or(0).clamp(8, most);
-        let origin = if total < 76 { 12 } else { 18 };
+        let origin = if total < 76 { 12 } else { 14 };
         Self { model, theme: &model.theme, width: total.saturating_sub(2), label, origin }
     }
 
@@ -119,6 +119,7 @@ impl<'a> Painter<'a> {
         let lines = match (row, site) {
             (Row::Heading(text), _) => self.heading(text),
             (Row::Note(role, text), _) => self.note(*role, text, 2),
+            (Row::Pair(role, name, text), _) => self.pair(*role, name, text),
             (Row::Do(_, text), _) => vec![self.action(text, focused)],
             (Row::Site(name), _) => vec![self.profile(name, focused)],
             (Row::Draft(name), _) => vec![self.draft(name, focused)],
@@ -153,6 +154,9 @@ impl<'a> Painter<'a> {
     fn heading(&self, text: &str) -> Vec<Line<'static>> {
         let style = self.theme.style(Role::Strong);
         let text = clip(text, self.width, self.mark());
+        if text.is_empty() {
+            return vec![Line::raw("")];
+        }
         vec![Line::raw(""), Line::styled(text, style)]
     }
 
@@ -170,6 +174,17 @@ impl<'a> Painter<'a> {
         let line = |(at, piece): (usize, String)| {
             let lead = if at == 0 { &sign } else { &blank };
             Line::styled(format!("{}{lead}{piece}", " ".repeat(indent)), self.theme.style(role))
+        };
+        pieces.into_iter().enumerate().map(line).collect()
+    }
+
+    /// A word and what is to be said of it, which stays in a column of its own.
+    fn pair(&self, role: Role, name: &str, text: &str) -> Vec<Line<'static>> {
+        let indent = 2 + 12;
+        let pieces = wrap(text, self.width.saturating_sub(indent));
+        let line = |(at, piece): (usize, String)| {
+            let name = fit(if at == 0 { name } else { "" }, indent - 2, self.mark());
+            Line::from(vec![Span::raw(format!("  {name}")), Span::styled(piece, self.theme.style(role))])
         };
         pieces.into_iter().enumerate().map(line).collect()
     }

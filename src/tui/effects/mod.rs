@@ -1,0 +1,113 @@
+//! What the pure part wants done in the world. Whatever takes time is done on a thread of its own and
+//! answers with a message.
+
+pub mod certs;
+mod input;
+pub mod sites;
+pub mod work;
+
+pub use input::Input;
+
+use super::msg::{Effect, Msg};
+use super::run::World;
+use super::session;
+use crate::problem::Problem;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::clipboard::CopyToClipboard;
+use ratatui::crossterm::execute;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+
+/// What every effect may use.
+pub struct Place {
+    /// The project's folder.
+    pub root: PathBuf,
+    pub store: PathBuf,
+}
+
+/// Does effects on a real terminal.
+pub struct Executor {
+    place: Arc<Place>,
+    answers: Sender<Msg>,
+}
+
+impl Executor {
+    pub fn new(place: Place, answers: Sender<Msg>) -> Self {
+        Self { place: Arc::new(place), answers }
+    }
+
+    /// Does something on a thread of its own. What it panics with becomes an answer too, so that nobody
+    /// waits in vain.
+    fn go(&self, work: impl FnOnce(&Place) -> Msg + Send + 'static) {
+        let (place, answers) = (Arc::clone(&self.place), self.answers.clone());
+        let body = move || {
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&place)));
+            let msg = done.unwrap_or_else(|_| {
+                let problem = Problem::new("the program has made a mistake here")
+                    .remedy("leave with Ctrl-Q: what it knows of the mistake is shown then");
+                Msg::Done(Err(problem))
+            });
+            // The screen may be gone by now.
+            let _ = answers.blocking_send(msg);
+        };
+        if let Err(e) = std::thread::Builder::new().name("effect".to_owned()).spawn(body) {
+            let problem = Problem::new("cannot start a thread").because(e);
+            let _ = self.answers.try_send(Msg::Done(Err(problem)));
+        }
+    }
+}
+
+impl<W: Write> World<CrosstermBackend<W>> for Executor {
+    fn effect(
+        &mut self,
+        effect: Effect,
+        terminal: &mut Terminal<CrosstermBackend<W>>,
+    ) -> io::Result<Option<Msg>> {
+        match effect {
+            Effect::Repaint => session::repaint(terminal)?,
+            Effect::Mouse(on) => session::mouse(on)?,
+            Effect::Copy(text) => execute!(io::stderr(), CopyToClipboard::to_clipboard_from(text))?,
+            Effect::Suspend => {
+                session::suspend();
+                session::again(terminal)?;
+                return Ok(Some(Msg::Resumed));
+            }
+            effect => self.start(effect),
+        }
+        Ok(None)
+    }
+}
+
+impl Executor {
+    fn start(&self, effect: Effect) {
+        match effect {
+            Effect::ListSites(run) => self.go(move |place| Msg::Sites(run, sites::list(place))),
+            Effect::Open(name) => self.go(move |place| Msg::Opened(sites::open(place, &name))),
+            Effect::New(name) => self.go(move |_| Msg::Opened(sites::new(&name))),
+            Effect::Import { file, name } => {
+                self.go(move |place| Msg::Opened(sites::import(place, &file, &name)))
+            }
+            Effect::Save(save) => self.go(move |place| Msg::Saved(sites::save(place, *save))),
+            Effect::Duplicate { from, to } => {
+                self.go(move |place| Msg::Done(sites::duplicate(place, &from, &to)))
+            }
+            Effect::Rename { from, to } => self.go(move |place| Msg::Done(sites::rename(place, &from, &to))),
+            Effect::Delete(name) => self.go(move |place| Msg::Done(sites::delete(place, &name))),
+            Effect::ReadCertificates { run, site } => {
+                self.go(move |place| Msg::Certificates(run, Box::new(certs::read(place, &site))));
+            }
+            Effect::Decode { text, from } => self.go(move |_| Msg::Decoded(certs::decode(&text, &from))),
+            Effect::DecodeFile(file) => self.go(move |_| Msg::Decoded(certs::decode_file(&file))),
+            Effect::MakePlaceholder { site } => self.go(move |_| Msg::Decoded(certs::placeholder(&site))),
+            Effect::ListFolder { run, folder } => self.go(move |_| Msg::Folder(run, work::folder(&folder))),
+            Effect::ListComponents { run, site } => {
+                self.go(move |place| Msg::Components(run, work::components(place, &site)));
+            }
+            Effect::Plan { run, site } => self.go(move |place| Msg::Planned(run, work::plan(place, &site))),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Profiles: their files, and what is kept of unsaved input.
+
+use super::Place;
+use crate::problem::{Exit, Problem, Result};
+use crate::site::resolve::together;
+use crate::site::save::{self, Secrets};
+use crate::site::{Profile, Sources, certificates, config_file, files, resolve};
+use crate::tui::data::{Opened, SiteEntry, Sites};
+use crate::tui::msg::{Save, Saved};
+use std::fs;
+use std::path::Path;
+
+pub fn list(place: &Place) -> Result<Sites> {
+    let mut sites = Sites::default();
+    for found in files::list(&place.root)? {
+        // A broken profile is listed, with what is wrong.
+        let problem = Profile::load(&found.path).and_then(|profile| {
+            let sources = Sources { profile: Some(&profile), ..Sources::default() };
+            resolve(&found.name, &sources).into_result().map(drop)
+        });
+        sites.sites.push(SiteEntry {
+            shipped: found.path.starts_with(place.root.join("profiles")),
+            problem: problem.err().map(|problem| problem.what().to_owned()),
+            last: None,
+            name: found.name,
+            path: found.path,
+        });
+    }
+    Ok(sites)
+}
+
+pub fn open(place: &Place, name: &str) -> Result<Box<Opened>> {
+    let (found, profile) = files::load(&place.root, name)?;
+    let warnings = profile.warnings().to_vec();
+    Ok(Box::new(Opened { name: found.name, profile, new: false, warnings, draft: None }))
+}
+
+pub fn new(name: &str) -> Result<Box<Opened>> {
+    files::check_name(name)?;
+    let profile = Profile::new(name);
+    Ok(Box::new(Opened { name: name.to_owned(), profile, new: true, warnings: Vec::new(), draft: None }))
+}
+
+/// A `config` file as a profile in memory; nothing is written before it is saved.
+pub fn import(place: &Place, file: &Path, name: &str) -> Result<Box<Opened>> {
+    let _ = place;
+    let bytes =
+        fs::read(file).map_err(|e| Problem::usage("the file cannot be read").in_file(file).because(e))?;
+    let (profile, warnings) = if file.extension().is_some_and(|e| e == "toml") {
+        (Profile::from_bytes(file, &bytes)?, Vec::new())
+    } else {
+        let mut profile = Profile::new(name);
+        let warnings = config_file::import(&mut profile, file, &bytes)?;
+        (profile, warnings)
+    };
+    Ok(Box::new(Opened { name: name.to_owned(), profile, new: true, warnings, draft: None }))
+}
+
+pub fn save(place: &Place, save: Save) -> Result<Box<Saved>> {
+    let Save { name, mut profile, site, unset, certificates, build } = save;
+    let same = profile.path().and_then(Path::file_stem).is_some_and(|stem| *stem == *name);
+    let path = match profile.path() {
+        Some(path) if same => path.to_owned(),
+        _ => {
+            if let Some(there) = files::find(&place.root, &name)? {
+                return Err(Problem::usage(format!("there is a profile {name} already"))
+                    .in_file(there.path)
+                    .remedy("save it under another name"));
+            }
+            place.root.join("profiles").join(format!("{name}.toml"))
+        }
+    };
+    if let Some(problem) = together(profile.problems().to_vec()) {
+        return Err(problem);
+    }
+    for id in unset {
+        profile.unset(id.field());
+    }
+    let applied = save::apply(&mut profile, &site, &path, Secrets::LeaveOut)?;
+    let mut wrote = Vec::new();
+    if let Some(pending) = certificates {
+        let folder = certificates::folder(&place.root, &name);
+        files::write(&folder.join("ca.pem"), &pending.ca.pem())?;
+        let server = folder.join("server_cert.pem");
+        match &pending.server {
+            Some(bundle) => files::write(&server, &bundle.pem())?,
+            None => remove(&server)?,
+        }
+        wrote.push(folder.display().to_string());
+    }
+    if same {
+        profile.save(&path).map(drop)?
+    } else {
+        profile.save_as_new(&path)?
+    };
+    wrote.insert(0, path.display().to_string());
+    let profile = Profile::load(&path)?;
+    Ok(Box::new(Saved { name, profile, wrote, warnings: applied.warnings, build }))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Problem::new("the old file cannot be removed").in_file(path).because(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Copies a profile with its certificates.
+pub fn duplicate(place: &Place, from: &str, to: &str) -> Result<String> {
+    let (found, mut profile) = files::load(&place.root, from)?;
+    let target = free(place, &found.path, to)?;
+    profile.save_as_new(&target)?;
+    let (old, new) = (certificates::folder(&place.root, from), certificates::folder(&place.root, to));
+    for name in ["ca.pem", "server_cert.pem"] {
+        match fs::read(old.join(name)) {
+            Ok(bytes) => files::write(&new.join(name), &bytes)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Problem::new("the file cannot be read").in_file(old.join(name)).because(e)),
+        }
+    }
+    Ok(format!("Copied {from} to {}.", target.display()))
+}
+
+/// Where a profile of another name goes: beside the one that it comes from.
+fn free(place: &Place, beside: &Path, name: &str) -> Result<std::path::PathBuf> {
+    files::check_name(name)?;
+    if let Some(there) = files::find(&place.root, name)? {
+        return Err(Problem::usage(format!("there is a profile {name} already")).in_file(there.path));
+    }
+    Ok(beside.with_file_name(format!("{name}.toml")))
+}
+
+/// Renames a profile, and with it the folders that have its name.
+pub fn rename(place: &Place, from: &str, to: &str) -> Result<String> {
+    let (found, _) = files::load(&place.root, from)?;
+    let target = free(place, &found.path, to)?;
+    let folders = [
+        (certificates::folder(&place.root, from), certificates::folder(&place.root, to)),
+        (place.root.join("out").join(from), place.root.join("out").join(to)),
+    ];
+    for (_, new) in &folders {
+        if new.exists() {
+            return Err(Problem::usage("a folder with this name is in the way")
+                .in_file(new)
+                .remedy("move it away, or take another name"));
+        }
+    }
+    let failed = |path: &Path, e| Problem::new("cannot be renamed").in_file(path).because(e);
+    for (old, new) in folders.iter().filter(|(old, _)| old.exists()) {
+        fs::rename(old, new).map_err(|e| failed(old, e))?;
+    }
+    fs::rename(&found.path, &target).map_err(|e| failed(&found.path, e))?;
+    Ok(format!("{from} is now {to}."))
+}
+
+pub fn delete(place: &Place, name: &str) -> Result<String> {
+    let found = files::find(&place.root, name)?
+        .ok_or_else(|| Problem::usage(format!("there is no profile {name}")).exit_with(Exit::Usage))?;
+    fs::remove_file(&found.path)
+        .map_err(|e| Problem::new("the profile cannot be deleted").in_file(&found.path).because(e))?;
+    Ok(format!("Deleted {}.", found.path.display()))
+}

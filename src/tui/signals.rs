@@ -1,0 +1,56 @@
+//! What ends the wizard from outside: signals, and a terminal that is gone.
+
+use super::session;
+use rustix::event::{PollFd, PollFlags, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// The exit code that was asked for first; 0: none yet.
+static ASKED: AtomicU8 = AtomicU8::new(0);
+
+/// The exit code of a program whose terminal has gone.
+const GONE: u8 = 129;
+
+/// Tells the exit code that each signal asks for. A second one ends the program at once.
+pub fn watch() -> io::Result<Receiver<u8>> {
+    let (sender, receiver) = channel(4);
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let own = sender.clone();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            end(&own, 128 + u8::try_from(signal).unwrap_or(0));
+        }
+    })?;
+    std::thread::Builder::new().name("terminal".to_owned()).spawn(move || hang_up(&sender))?;
+    Ok(receiver)
+}
+
+fn end(sender: &Sender<u8>, code: u8) {
+    let before = ASKED.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+    // A terminal that goes away is told twice: by a signal, and by the terminal.
+    if before == Err(code) && code == GONE {
+        return;
+    }
+    if before.is_err() || sender.try_send(code).is_err() {
+        session::leave();
+        std::process::exit(code.into());
+    }
+}
+
+/// Waits for the terminal to be gone. Whoever reads keys from it then would read "nothing" for ever, as
+/// fast as it can.
+fn hang_up(sender: &Sender<u8>) {
+    let stdin = io::stdin();
+    loop {
+        let mut wait = [PollFd::new(&stdin, PollFlags::empty())];
+        match poll(&mut wait, None) {
+            Ok(_) if wait[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
+                return end(sender, GONE);
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
