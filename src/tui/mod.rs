@@ -13,6 +13,7 @@ pub mod effects;
 pub mod form;
 pub mod keys;
 pub mod line;
+pub mod log;
 pub mod model;
 pub mod msg;
 pub mod overlay;
