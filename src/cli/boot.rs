@@ -45,7 +45,7 @@ pub struct BootArgs {
     /// until its worker runs, power off. The image stays as it is; only this boot is led there.
     #[arg(long, conflicts_with = "check")]
     onboard: bool,
-    /// With --onboard: how the stand-in shall misbehave, such as wrong-ca, http-500 or hang
+    /// With --onboard: how the stand-in shall misbehave, such as wrong-ca, http500 or hang
     /// (tests/orchestrator/README.md has the list); see what the machine says of it.
     #[arg(long, requires = "onboard", value_name = "HOW")]
     misbehave: Option<String>,

@@ -6,7 +6,9 @@ use crate::otlp;
 use crate::record::Event;
 use crate::tokens::{Use, Worth};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -61,6 +63,7 @@ pub async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Bod
         "/v1/logs" => logs(&parts.headers, &body, forced, shared),
         _ => artifact(&parts.headers, &host, &path, forced, shared),
     };
+    let length = reply.content.len();
     let content = if head { Vec::new() } else { reply.content };
     let body = if conduct == Some(Misbehaviour::HalfClosed) {
         broken(content)
@@ -68,6 +71,8 @@ pub async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Bod
         Body::new(Full::new(Bytes::from(content)))
     };
     let mut response = Response::new(body);
+    // Of a HEAD's answer too: clients learn a manifest's size by it.
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
     for (name, value) in reply.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
