@@ -245,13 +245,13 @@ fn two_consoles_one_log_in() {
     let mut screen = guest.console("tty1");
     let mut serial = guest.console("ttyS0");
     guest.start();
-    serial.log_in("operator", "not the password", 1);
+    serial.log_in("operator", "not the password");
     screen.expect("Somebody logs in on ttyS0.", 1);
     screen.expect("The log-in did not work: ", 1);
     assert!(guest.path("run/console/asking").exists());
     // Too short: asked again, without a try.
-    screen.log_in("op", "xx", 2);
-    screen.log_in(" operator;", "  Correct-horse-7 ;", 3);
+    screen.log_in("op", "xx");
+    screen.log_in(" operator;", "  Correct-horse-7 ;");
     serial.expect("Somebody logs in on tty1.", 1);
     guest.expect("[console] onboarded; tokens are valid until ");
     wait(|| !guest.path("run/console/asking").exists(), || "getty still waits".into());
@@ -291,7 +291,7 @@ fn three_failed_log_ins_and_a_registration_after_them() {
     let mut console = guest.console("ttyS0");
     guest.start();
     for times in 1..=3 {
-        console.log_in("operator", "wrong-password", times);
+        console.log_in("operator", "wrong-password");
         console.expect("The log-in did not work: ", times);
     }
     console.expect("Three log-ins failed.", 1);
@@ -360,12 +360,12 @@ fn a_log_in_is_renewed_without_the_person_until_its_session_ends() {
     );
     let mut console = guest.console("ttyS0");
     guest.start();
-    console.log_in("operator", "Correct-horse-7", 1);
+    console.log_in("operator", "Correct-horse-7");
     guest.expect_tokens();
     wait(|| keycloak.taken() >= 2, || format!("not renewed:\n{}", guest.said()));
     keycloak.end_session();
     guest.expect("[console] the log-in has ended: ");
-    console.log_in("operator", "Correct-horse-7", 2);
+    console.log_in("operator", "Correct-horse-7");
     guest.expect("[console] tokens could be renewed again");
     let created = |record: &Record| matches!(record.event, Event::CreateNodes { .. });
     assert_eq!(
@@ -387,11 +387,11 @@ fn a_log_in_that_cannot_be_renewed_is_asked_for_again() {
     let mut guest = Guest::of(&lab.orchestrator);
     let mut console = guest.console("ttyS0");
     guest.start();
-    console.log_in("operator", "Correct-horse-7", 1);
+    console.log_in("operator", "Correct-horse-7");
     guest.expect_tokens();
     let first = guest.shm("idp_access_token");
     console.expect("Log in again on any console", 1);
-    console.log_in("operator", "Correct-horse-7", 2);
+    console.log_in("operator", "Correct-horse-7");
     wait(|| guest.shm("idp_access_token") != first, || format!("not renewed:\n{}", guest.said()));
     guest.keeps(&lab.orchestrator.secrets());
 }

@@ -243,12 +243,15 @@ impl Console {
         self.keyboard.write_all(format!("{text}\r").as_bytes()).unwrap();
     }
 
-    /// Answers the question that is open for the `times`th time.
-    pub fn log_in(&mut self, user: &str, password: &str, times: usize) {
-        self.expect("User name: ", times);
-        self.enter(user);
-        self.expect("Password (not shown): ", times);
-        self.enter(password);
+    /// Answers the question that is open, or will be.
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        for (prompt, answer) in [("User name: ", user), ("Password (not shown): ", password)] {
+            wait(
+                || self.screen().ends_with(prompt),
+                || format!("{prompt:?} is not asked:\n{}", self.screen()),
+            );
+            self.enter(answer);
+        }
     }
 
     /// Whether the terminal shows what is typed and handles keys that send signals, as it did at first.
