@@ -4,15 +4,15 @@
 //! One test function after the other: they share two cores and one first build.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use hookos::boot::check::{Guest, Verdict};
-use hookos::boot::machine::Console;
-use hookos::boot::{Accel, Machine};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod support;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use hookos::boot::check::{Guest, Verdict};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{ROOT, Shell, build, fresh, hookos, machine, ok, second_clone, work};
+
 /// What a build leaves that must be the same bytes everywhere.
 const ARTIFACTS: &[&str] = &[
     "hook_x86_64.tar.gz",
@@ -24,66 +24,12 @@ const ARTIFACTS: &[&str] = &[
     "sbom.cdx.json",
 ];
 
-fn hookos(root: &Path, store: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookos"));
-    command
-        .args(args)
-        .arg("--plain")
-        .env("HOOKOS_ROOT", root)
-        .env("HOOKOS_CACHE", store)
-        .stdin(Stdio::null());
-    command
-}
-
-fn build(root: &Path, store: &Path, out: &Path) -> Output {
-    hookos(root, store, &["build", "lab", "--out", out.to_str().unwrap()]).output().unwrap()
-}
-
-#[track_caller]
-fn ok(output: Output) -> String {
-    let text =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}: {text}", output.status);
-    text
-}
-
 fn digests(out: &Path) -> BTreeMap<&'static str, String> {
     let digest = |name: &&'static str| {
         let file = std::fs::read(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         (*name, hookos::store::Digest::of(&file).to_string())
     };
     ARTIFACTS.iter().map(digest).collect()
-}
-
-/// A folder for the tests' stores, kept between runs of one checkout so that packages are fetched once.
-fn work(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab").join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn fresh(name: &str) -> PathBuf {
-    let folder = work(name);
-    std::fs::remove_dir_all(&folder).unwrap();
-    work(name)
-}
-
-/// The sources of this checkout in another folder, as a second clone would have them.
-fn second_clone(into: &Path) {
-    let listing = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    assert!(listing.status.success());
-    for name in listing.stdout.split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        let name = std::str::from_utf8(name).unwrap();
-        let (from, to) = (Path::new(ROOT).join(name), into.join(name));
-        if from.is_file() {
-            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::fs::copy(from, to).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -208,25 +154,7 @@ impl Drop for Unmount<'_> {
 }
 
 fn boots_and_serves(out: &Path) {
-    let machine = Machine {
-        qemu: Machine::find_qemu().unwrap(),
-        accel: Accel::Tcg,
-        kernel: out.join("vmlinuz-x86_64"),
-        initramfs: out.join("initramfs-x86_64"),
-        append: format!(
-            "{} worker_id={} interface=../x",
-            std::fs::read_to_string(out.join("cmdline-x86_64")).unwrap().trim(),
-            Machine::MAC
-        ),
-        memory_mib: 2048,
-        cpus: 2,
-        smbios: Some("serial=HOOKTEST01".to_owned()),
-        mac: Machine::MAC.to_owned(),
-        console: Console::Terminal,
-        report: None,
-        qmp: None,
-        disk: None,
-    };
+    let machine = machine(out, "interface=../x");
     let mut guest = Guest::start(machine, std::io::sink()).unwrap();
     let mut verdict = Verdict::default();
     let until = Instant::now() + Duration::from_secs(240);
@@ -245,7 +173,7 @@ fn boots_and_serves(out: &Path) {
     // A mistake on the command line is told on the console, and stops nothing.
     guest.wait_for("interface=../x is not a network card's name", 0, Duration::from_secs(5)).unwrap();
 
-    let mut shell = Shell { guest, number: 0 };
+    let mut shell = Shell::on(guest);
     shell.log_in();
     assert!(shell.run("uname -r").starts_with("5.10."), "kernel version");
     let address = shell.run("ip -4 -o addr show scope global 2>/dev/null || ifconfig");
@@ -281,37 +209,4 @@ fn boots_and_serves(out: &Path) {
     shell.guest.power_button().unwrap();
     let status = shell.guest.wait(Duration::from_secs(60)).unwrap();
     assert!(status.success(), "{status}");
-}
-
-/// A root shell on the guest's serial console.
-struct Shell {
-    guest: Guest,
-    number: u32,
-}
-
-impl Shell {
-    fn log_in(&mut self) {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let from = self.guest.printed();
-            self.guest.send("\recho log''ged-in\r").unwrap();
-            if self.guest.wait_for("logged-in", from, Duration::from_secs(5)).is_ok() {
-                break;
-            }
-            assert!(Instant::now() < until, "no shell on the console:\n{}", self.guest.last_lines());
-        }
-        self.run("stty cols 250 -echo 2>/dev/null; PS1=; true");
-    }
-
-    /// Runs a command; gives what it printed.
-    fn run(&mut self, command: &str) -> String {
-        self.number += 1;
-        let (n, from) = (self.number, self.guest.printed());
-        // The quotes keep the echoed command line from looking like its result.
-        self.guest.send(&format!("echo be''gin-{n}; {command}; echo e''nd-{n}\r")).unwrap();
-        let text = self.guest.wait_for(&format!("end-{n}"), from, Duration::from_secs(60)).unwrap();
-        let begin = format!("begin-{n}");
-        let start = text.rfind(&begin).map_or(0, |at| at + begin.len());
-        text[start..text.len() - format!("end-{n}").len()].trim().replace('\r', "")
-    }
 }

@@ -1,6 +1,8 @@
 //! Layers and images against the programs that other people use: umoci, skopeo, docker-registry.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod support;
+
 use hookos::initramfs::{Content, Kind, Node, Tree, TreePath};
 use hookos::oci::credentials::Credentials;
 use hookos::oci::registry::Options;
@@ -14,8 +16,9 @@ use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use support::Registry;
 use tar::EntryType as T;
 
 // ---- layers made by hand -------------------------------------------------------------------------
@@ -616,57 +619,8 @@ fn skopeo_reads_our_layouts_and_we_read_what_it_compresses() {
     }
 }
 
-/// Debian's docker-registry on a loopback port; ends with the test.
-struct Registry {
-    child: Child,
-    host: String,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Registry {
-    fn start(room: &Room, more: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let host = format!("127.0.0.1:{port}");
-        let config = room.path("registry.yml");
-        let data = room.path("registry");
-        fs::write(
-            &config,
-            format!(
-                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-                 http: {{addr: '{host}'}}\n{more}",
-                data.display()
-            ),
-        )
-        .unwrap();
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| {
-                panic!("docker-registry is needed for this test (tests/run installs it): {e}")
-            });
-        let registry = Self { child, host };
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(&registry.host).is_ok() {
-                return registry;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        panic!("docker-registry does not listen on {}", registry.host);
-    }
-
-    fn options(&self) -> Options {
-        Options { insecure: vec![self.host.clone()], ..Options::default() }
-    }
+fn options(registry: &Registry) -> Options {
+    Options { insecure: vec![registry.host.clone()], ..Options::default() }
 }
 
 #[test]
@@ -676,7 +630,7 @@ fn images_are_pulled_from_a_registry() {
     let layout = room.path("layout");
     oci::export_layout(&room.store, &image, &layout, "v1").unwrap();
     let ours = format!("oci:{}:v1", layout.display());
-    let registry = Registry::start(&room, "");
+    let registry = Registry::start(room.folder.path(), "");
     let host = &registry.host;
     let push = |format: &str, name: &str| {
         let to = format!("docker://{host}/{name}");
@@ -709,14 +663,14 @@ fn images_are_pulled_from_a_registry() {
         [format!("{host}/test/oci:v1"), format!("{host}/test/docker:v1"), by_digest].iter().enumerate()
     {
         let fresh = Store::open(room.path(&format!("store{n}"))).unwrap();
-        let pulled = oci::pull(&fresh, reference, &registry.options(), &Silent).unwrap();
+        let pulled = oci::pull(&fresh, reference, &options(&registry), &Silent).unwrap();
         assert_eq!((&pulled.layers, &pulled.config), (&image.layers, &image.config), "{reference}");
         assert_eq!(looks_of_tree(&fresh, &oci::image_tree(&fresh, &pulled).unwrap()), tree);
     }
     // What was pulled needs the registry no more; what was not, says so.
     let reference = format!("{host}/test/oci:v1");
     let known = Store::open(room.path("store0")).unwrap();
-    let options = registry.options();
+    let options = options(&registry);
     let missing = oci::pull(&known, &format!("{host}/test/none"), &options, &Silent).unwrap_err().to_string();
     assert!(missing.contains(host.as_str()) && missing.contains("test/none"), "{missing}");
     drop(registry);
@@ -737,7 +691,7 @@ fn a_registry_that_wants_a_login_gets_dockers() {
     let passwords = room.path("htpasswd");
     fs::write(&passwords, "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n").unwrap();
     let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", passwords.display());
-    let registry = Registry::start(&room, &auth);
+    let registry = Registry::start(room.folder.path(), &auth);
     let host = &registry.host;
     good(run!(
         "skopeo",
@@ -751,10 +705,10 @@ fn a_registry_that_wants_a_login_gets_dockers() {
     ));
     let reference = format!("{host}/x:v1");
     let fresh = Store::open(room.path("fresh")).unwrap();
-    let anonymous = oci::pull(&fresh, &reference, &registry.options(), &Silent).unwrap_err().to_string();
+    let anonymous = oci::pull(&fresh, &reference, &options(&registry), &Silent).unwrap_err().to_string();
     assert!(anonymous.contains("wants a login"), "{anonymous}");
     let login = room.path("config.json");
     fs::write(&login, format!(r#"{{"auths": {{"{host}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#)).unwrap();
-    let options = Options { credentials: Credentials::Files(vec![login]), ..registry.options() };
+    let options = Options { credentials: Credentials::Files(vec![login]), ..options(&registry) };
     assert_eq!(oci::pull(&fresh, &reference, &options, &Silent).unwrap().layers, image.layers);
 }

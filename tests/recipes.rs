@@ -1,6 +1,8 @@
 //! Packages and recipes on the real archive. Needs apt, Debian's archive keyring and the network.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod support;
+
 use hookos::component::{self, Built, Context, Definition};
 use hookos::debian::apt::{Apt, Freshness, Settings};
 use hookos::debian::lock::Mode;
@@ -13,6 +15,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use support::Registry;
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|n| (*n).to_owned()).collect()
@@ -300,48 +303,6 @@ fn an_ordinary_user_builds_too() {
     assert_eq!(built.image.manifest.to_string(), manifest);
 }
 
-/// A registry on the loopback that ends with the test.
-struct Registry {
-    child: std::process::Child,
-    host: String,
-}
-
-impl Registry {
-    fn start(folder: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let host = format!("127.0.0.1:{port}");
-        let config = folder.join("registry.yml");
-        let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: '{host}'}}\n",
-            folder.join("registry").display()
-        );
-        fs::write(&config, text).unwrap();
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("this test needs the program docker-registry: apt-get install docker-registry");
-        let registry = Self { child, host };
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(&registry.host).is_ok() {
-                return registry;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("docker-registry does not answer");
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Puts an image into the registry as `hello:1`.
 fn push(registry: &Registry, maker: &Store, image: &oci::Image, folder: &Path) {
     let layout = folder.join("layout");
@@ -358,7 +319,7 @@ fn push(registry: &Registry, maker: &Store, image: &oci::Image, folder: &Path) {
 #[test]
 fn an_image_of_a_registry_is_a_component() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::start(root.path());
+    let registry = Registry::start(root.path(), "");
     let maker = Store::open(root.path().join("maker")).unwrap();
     let mut tree = hookos::initramfs::tree::Tree::new();
     let hello = TreePath::new("hello").unwrap();
@@ -395,7 +356,7 @@ fn an_image_of_a_registry_is_a_component() {
 #[test]
 fn a_component_puts_files_and_programs_over_an_image_of_a_registry() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::start(root.path());
+    let registry = Registry::start(root.path(), "");
     let maker = Store::open(root.path().join("maker")).unwrap();
     let mut tree = hookos::initramfs::tree::Tree::new();
     let at = |path: &str| TreePath::new(path).unwrap();

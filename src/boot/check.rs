@@ -132,14 +132,24 @@ impl Guest {
         }
     }
 
+    /// Everything that the console has printed.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
     /// The last lines of the console.
     pub fn last_lines(&self) -> String {
-        tail(&String::from_utf8_lossy(&self.seen.text.lock().unwrap_or_else(PoisonError::into_inner)))
+        tail(&self.text())
     }
 
     /// Presses the power button.
     pub fn power_button(&self) -> Result<()> {
         Qmp::connect(&self.folder.path().join("qmp"))?.power_button()
+    }
+
+    /// How QEMU ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Waits for QEMU to end by itself.
@@ -332,7 +342,7 @@ pub fn check(
             if verdict.take(report) {
                 break;
             }
-        } else if let Ok(Some(status)) = guest.child.try_wait() {
+        } else if let Some(status) = guest.ended() {
             return Err(Problem::new(format!("the guest ended before it was up ({status})"))
                 .remedy(format!("read its console, which ends with:\n{}", guest.last_lines())));
         } else if Instant::now() > until {

@@ -4,6 +4,7 @@ use super::accel::Accel;
 use crate::problem::{Exit, Problem, Result};
 use hookos_guest::report;
 use std::ffi::OsString;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 /// Where the guest's serial console goes.
@@ -36,6 +37,17 @@ pub struct Machine {
     pub qmp: Option<PathBuf>,
     /// A raw disk image to attach, if any.
     pub disk: Option<PathBuf>,
+    /// Addresses of the guest's network behind which a program answers.
+    pub forwards: Vec<Forward>,
+}
+
+/// A TCP port that the guest sees in its network. For each connection QEMU starts `command`, whose
+/// standard input and output are the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// In 10.0.2.0/24, and none of QEMU's own (.2, .3, .15).
+    pub guest: SocketAddrV4,
+    pub command: Vec<String>,
 }
 
 impl Machine {
@@ -76,7 +88,14 @@ impl Machine {
         arg("-append", self.append.clone().into());
         arg("-display", "none".into());
         arg("-vga", "none".into());
-        arg("-netdev", "user,id=net0".into());
+        let mut network = String::from("user,id=net0");
+        for forward in &self.forwards {
+            // QEMU splits at commas, and the command as a shell would.
+            let command: Vec<&str> = forward.command.iter().map(String::as_str).collect();
+            let command = shlex::try_join(command).unwrap_or_default().replace(',', ",,");
+            network.push_str(&format!(",guestfwd=tcp:{}-cmd:{command}", forward.guest));
+        }
+        arg("-netdev", network.into());
         arg("-device", format!("virtio-net-pci,netdev=net0,mac={}", self.mac).into());
         arg("-object", "rng-random,id=rng0,filename=/dev/urandom".into());
         arg("-device", "virtio-rng-pci,rng=rng0".into());

@@ -1,6 +1,7 @@
 //! `hookos boot`: the built image in QEMU.
 
 use super::context::Context;
+use super::onboard::Onboard;
 use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
@@ -40,7 +41,15 @@ pub struct BootArgs {
     /// Wait until all is up, print the breakdown, power off; the exit code tells the result.
     #[arg(long)]
     check: bool,
-    /// With --check: how long the machine may take to come up, in seconds.
+    /// Let the machine register with an orchestrator stand-in on this machine's loopback, show each step
+    /// until its worker runs, power off. The image stays as it is; only this boot is led there.
+    #[arg(long, conflicts_with = "check")]
+    onboard: bool,
+    /// With --onboard: how the stand-in shall misbehave, such as wrong-ca, http-500 or hang
+    /// (tests/orchestrator/README.md has the list); see what the machine says of it.
+    #[arg(long, requires = "onboard", value_name = "HOW")]
+    misbehave: Option<String>,
+    /// With --check or --onboard: how long the machine may take, in seconds.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     patience: u64,
 }
@@ -61,6 +70,15 @@ pub fn run(args: BootArgs, context: &Context) -> Result<()> {
             .map_err(|e| Problem::new("the command cannot be shown").because(e))?;
         println!("{line}");
         return Ok(());
+    }
+    if args.onboard {
+        let onboard = Onboard {
+            profile: &args.profile,
+            smbios: args.smbios.as_deref(),
+            misbehave: args.misbehave.as_deref(),
+            patience: Duration::from_secs(args.patience),
+        };
+        return super::onboard::run(&onboard, machine, context);
     }
     if args.check { checked(machine, &args, context) } else { interactive(&machine) }
 }
@@ -111,6 +129,7 @@ fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
         report: None,
         qmp: None,
         disk: args.disk.clone(),
+        forwards: Vec::new(),
     })
 }
 

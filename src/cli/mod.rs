@@ -7,7 +7,9 @@ mod certs;
 mod components;
 mod configure;
 pub mod context;
+mod onboard;
 mod profiles;
+mod relay;
 pub mod render;
 
 use crate::problem::{Exit, Problem, Result};
@@ -60,6 +62,8 @@ enum Command {
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
     Profiles(profiles::ProfilesArgs),
+    #[command(hide = true)]
+    Relay(relay::RelayArgs),
 }
 
 /// Runs the program; returns its exit code.
@@ -76,7 +80,11 @@ pub fn main() -> ExitCode {
 fn run() -> Result<()> {
     let cli = Cli::parse();
     let Global { root, json, plain, dry_run } = cli.global;
-    let root = Context::find_root(root.as_deref())?;
+    // QEMU calls the relay wherever it works.
+    let root = match cli.command {
+        Command::Relay(_) => PathBuf::new(),
+        _ => Context::find_root(root.as_deref())?,
+    };
     let context = Context { root, json, plain, dry_run };
     match cli.command {
         Command::Build(args) => build::run(*args, &context),
@@ -86,6 +94,7 @@ fn run() -> Result<()> {
         Command::Configure(args) => configure::run(*args, &context),
         Command::Profiles(args) => profiles::run(args, &context),
         Command::Components(args) => components::run(*args, &context),
+        Command::Relay(args) => relay::run(args),
     }
 }
 

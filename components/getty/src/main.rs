@@ -14,6 +14,7 @@
 mod console;
 mod mode;
 mod motd;
+mod pause;
 mod session;
 mod shell;
 mod supervise;

@@ -3,10 +3,13 @@
 use crate::NAME;
 use crate::console::{Console, consoles};
 use crate::mode::Mode;
+use crate::pause;
 use crate::session::NO_TERMINAL;
 use hookos_guest::cmdline::Cmdline;
 use hookos_guest::notice;
 use hookos_guest::settings::Settings;
+use rustix::fs::OFlags;
+use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -61,15 +64,47 @@ pub fn supervise() -> ExitCode {
     let now = Instant::now();
     let seat = |console| Seat { console, session: None, next: now, pause: PAUSES.0, missed: false };
     let mut seats: Vec<Seat> = consoles.into_iter().map(seat).collect();
+    pause::tell(false);
+    let mut paused = false;
     loop {
-        for seat in &mut seats {
-            seat.look(mode);
+        if pause::wanted() != paused {
+            paused = !paused;
+            seats.iter().for_each(|seat| seat.pause(paused));
+            pause::tell(paused);
+        }
+        if !paused {
+            for seat in &mut seats {
+                seat.look(mode);
+            }
         }
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
 impl Seat {
+    /// Stops the session, or lets it go on.
+    fn pause(&self, stop: bool) {
+        if let Some((child, _)) = &self.session {
+            pause::signal(child.id(), if stop { Signal::STOP } else { Signal::CONT });
+        }
+        if !stop {
+            self.give_back();
+        }
+    }
+
+    /// The shell's prompt has scrolled away, and it does not know that.
+    fn give_back(&self) {
+        // Not blocking: a serial line with flow control may take nothing.
+        let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
+        let terminal = OpenOptions::new()
+            .write(true)
+            .custom_flags(flags.bits().cast_signed())
+            .open(format!("/dev/{}", self.console.device));
+        if let Ok(mut terminal) = terminal {
+            let _ = terminal.write_all(b"\r\nThe console is yours again; press Enter.\r\n");
+        }
+    }
+
     fn look(&mut self, mode: &str) {
         if let Some((child, since)) = &mut self.session {
             let ended = match child.try_wait() {

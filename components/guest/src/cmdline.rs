@@ -53,6 +53,11 @@ impl Cmdline {
         self.words.iter().filter(move |(k, _)| k == key).filter_map(|(_, v)| v.as_deref())
     }
 
+    /// Every word with a `=`, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.words.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)))
+    }
+
     /// Whether `key` stands on the command line, with or without a value.
     pub fn has(&self, key: &str) -> bool {
         self.words.iter().any(|(k, _)| k == key)
@@ -73,6 +78,10 @@ mod tests {
         assert_eq!(c.values("console").collect::<Vec<_>>(), ["tty0", "ttyS0,115200 x"]);
         assert_eq!(c.value("k"), Some("a=b"));
         assert!(c.has("=odd"));
+        assert_eq!(
+            c.pairs().map(|(key, _)| key).collect::<Vec<_>>(),
+            ["worker_id", "console", "console", "k"]
+        );
     }
 }
 

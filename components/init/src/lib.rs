@@ -31,12 +31,13 @@ pub mod mountinfo;
 pub mod mounts;
 pub mod netlink;
 pub mod output;
-pub mod protocol;
 pub mod reporter;
 pub mod runtime;
 pub mod say;
 pub mod tasks;
 pub mod unit;
+
+pub use hookos_guest::control as protocol;
 
 /// What the program does, by its process number and the name it was started by. Returns the exit code.
 pub fn run() -> i32 {

@@ -1,6 +1,7 @@
-//! What `service` and PID 1 say to each other over [`SOCKET`]: one JSON line each way.
+//! What PID 1 and its clients (`service`, `reboot`, the watcher of the Docker component) say to each
+//! other over [`SOCKET`]: one JSON line each way.
 
-use hookos_guest::report::ServiceState;
+use crate::report::ServiceState;
 use serde::{Deserialize, Serialize};
 
 /// PID 1's socket. Only root may connect.

@@ -1,0 +1,134 @@
+//! The OCI artifacts that the stand-in serves: a small one, and the worker's image, made of one static
+//! program. Also the same image as an OCI layout, for tools to copy.
+
+use crate::Error;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+pub const HELLO: &str = "edge-orch/lab/hello";
+pub const WORKER: &str = "edge-orch/lab/tink-worker";
+
+/// Blobs and manifests, by digest; repositories' `latest`.
+#[derive(Default)]
+pub struct Artifacts {
+    blobs: BTreeMap<String, (String, Vec<u8>)>,
+    latest: BTreeMap<String, String>,
+}
+
+impl Artifacts {
+    pub fn new(worker: Option<&Path>, folder: &Path) -> Result<Self, Error> {
+        let mut artifacts = Self::default();
+        let hello = artifacts.add("application/octet-stream", b"hello from the release service\n".to_vec());
+        let empty = artifacts.add("application/vnd.oci.empty.v1+json", b"{}".to_vec());
+        artifacts.manifest(HELLO, &empty, &hello);
+        if let Some(worker) = worker {
+            let layer = artifacts.add(LAYER, layer(&fs::read(worker)?)?);
+            let config = serde_json::json!({
+                "architecture": "amd64",
+                "os": "linux",
+                "config": { "Entrypoint": ["/lab-worker"] },
+                "rootfs": { "type": "layers", "diff_ids": [layer.0] },
+            });
+            let config = artifacts.add(CONFIG, config.to_string().into_bytes());
+            artifacts.manifest(WORKER, &config, &layer);
+            artifacts.layout(&folder.join("worker"))?;
+        }
+        Ok(artifacts)
+    }
+
+    /// Content type and bytes of what a path below `/v2/` names.
+    pub fn find(&self, path: &str) -> Option<(&str, &str, &[u8])> {
+        let (repository, reference) = match path.split_once("/manifests/") {
+            Some((repository, reference)) => (repository, reference),
+            None => path.split_once("/blobs/")?,
+        };
+        let latest = self.latest.get(repository)?;
+        let digest = if reference == "latest" { latest } else { reference };
+        let (digest, (kind, bytes)) = self.blobs.get_key_value(digest)?;
+        Some((digest, kind, bytes))
+    }
+
+    /// Keeps a blob; gives digest, type and size.
+    fn add(&mut self, kind: &str, bytes: Vec<u8>) -> (String, String, usize) {
+        let hex: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let (digest, size) = (format!("sha256:{hex}"), bytes.len());
+        self.blobs.insert(digest.clone(), (kind.to_owned(), bytes));
+        (digest, kind.to_owned(), size)
+    }
+
+    fn manifest(&mut self, name: &str, config: &(String, String, usize), layer: &(String, String, usize)) {
+        let descriptor = |(digest, kind, size): &(String, String, usize)| serde_json::json!({ "mediaType": kind, "digest": digest, "size": size });
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor(config),
+            "layers": [descriptor(layer)],
+        });
+        let (digest, ..) = self.add(MANIFEST, manifest.to_string().into_bytes());
+        self.latest.insert(name.to_owned(), digest);
+    }
+
+    /// The worker's image as OCI image-layout.md says, with the tag `latest`.
+    fn layout(&self, folder: &Path) -> Result<(), Error> {
+        let blobs = folder.join("blobs/sha256");
+        fs::create_dir_all(&blobs)?;
+        for (digest, (_, bytes)) in &self.blobs {
+            fs::write(blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
+        }
+        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let (digest, size) = self
+            .latest
+            .get(WORKER)
+            .and_then(|digest| Some((digest, self.blobs.get(digest)?.1.len())))
+            .ok_or_else(|| Error::Other("the worker's image was not made".to_owned()))?;
+        let index = serde_json::json!({
+            "schemaVersion": 2,
+            "manifests": [{
+                "mediaType": MANIFEST,
+                "digest": digest,
+                "size": size,
+                "annotations": { "org.opencontainers.image.ref.name": "latest" },
+            }],
+        });
+        fs::write(folder.join("index.json"), index.to_string())?;
+        Ok(())
+    }
+}
+
+/// A layer with the program at `/lab-worker`; the same bytes for the same program.
+fn layer(program: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(program.len() as u64);
+    header.set_mode(0o755);
+    header.set_mtime(0);
+    archive.append_data(&mut header, "lab-worker", program)?;
+    Ok(archive.into_inner()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn artifacts_are_found_by_tag_and_by_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        fs::write(&program, "not really a program").unwrap();
+        let artifacts = Artifacts::new(Some(&program), folder.path()).unwrap();
+        let (digest, kind, bytes) = artifacts.find("edge-orch/lab/hello/manifests/latest").unwrap();
+        assert_eq!(kind, MANIFEST);
+        let manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let blob = manifest["layers"][0]["digest"].as_str().unwrap();
+        assert!(artifacts.find(&format!("{HELLO}/blobs/{blob}")).unwrap().2.starts_with(b"hello"));
+        assert!(artifacts.find(&format!("{HELLO}/manifests/{digest}")).is_some());
+        assert!(artifacts.find("edge-orch/lab/other/manifests/latest").is_none());
+        assert!(folder.path().join("worker/index.json").is_file());
+    }
+}
