@@ -95,7 +95,10 @@ pub fn run(wanted: &Wanted) -> Result<(), String> {
 
 fn ended(status: io::Result<ExitStatus>, words: &[String]) -> String {
     let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
-    match words.iter().rev().find_map(|line| reason(line)).or_else(|| words.last().cloned()) {
+    // The last line of an engine that was killed tells of its daily work.
+    let daily = |line: &&String| line.contains("level=info") || line.contains("level=debug");
+    let last = || words.last().filter(|line| !daily(line)).cloned();
+    match words.iter().rev().find_map(|line| reason(line)).or_else(last) {
         Some(why) => format!("dockerd ended ({how}): {why}"),
         None => format!("dockerd ended ({how})"),
     }
@@ -150,7 +153,8 @@ mod tests {
         let told = ended(ok(), &words);
         assert!(told.contains("failed to start daemon: Error initializing"), "{told}");
         assert!(ended(ok(), &words[..1]).ends_with("): first trouble"));
-        assert!(ended(ok(), &words[2..]).contains("stopping event stream"));
+        assert_eq!(ended(ok(), &words[2..]), "dockerd ended (exit status: 0)");
+        assert!(ended(ok(), &["exec format error".to_owned()]).ends_with(": exec format error"));
         assert_eq!(ended(ok(), &[]), "dockerd ended (exit status: 0)");
     }
 
