@@ -2,14 +2,14 @@
 //!
 //! At level DEBUG Caddy writes lines for each request. The log collectors read those lines and send them
 //! through Caddy, which writes lines: without end, and without news. So what Caddy does well for
-//! the logging route is left out here. Errors stay; of the logging route, one of a kind a minute.
+//! the logging route is left out here. Errors stay; of the logging route, one of a kind now and then.
 
 use crate::NAME;
+use hookos_guest::again::Again;
 use hookos_guest::notice;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 /// The collectors' path.
@@ -29,14 +29,14 @@ impl Quiet {
     pub async fn pass_on(&self, from: impl AsyncRead + Unpin, mut to: impl Write) -> io::Result<()> {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
-        let mut complaints = Complaints::default();
+        let mut told = Again::default();
         loop {
             line.clear();
             if from.read_until(b'\n', &mut line).await? == 0 {
                 return Ok(());
             }
             let failure = failure(&line);
-            let news = failure.as_ref().is_some_and(|f| complaints.take(f, Instant::now()));
+            let news = failure.as_ref().is_some_and(|f| told.is_due(&f.kind, Instant::now()));
             if news && let Some(failure) = &failure {
                 notice::warn(NAME, &failure.text);
             }
@@ -98,25 +98,6 @@ fn failure(line: &[u8]) -> Option<Failure> {
     })
 }
 
-/// Keeps console and log readable: programs ask again and again.
-#[derive(Default)]
-struct Complaints(BTreeMap<String, Instant>);
-
-impl Complaints {
-    const AGAIN: Duration = Duration::from_secs(60);
-    const MOST: usize = 64;
-
-    /// Whether to say it: its kind is new, or was said a minute ago.
-    fn take(&mut self, what: &Failure, now: Instant) -> bool {
-        self.0.retain(|_, said| now.duration_since(*said) < Self::AGAIN);
-        if self.0.contains_key(&what.kind) || self.0.len() >= Self::MOST {
-            return false;
-        }
-        self.0.insert(what.kind.clone(), now);
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,21 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_a_kind_are_said_once_a_minute() {
+    fn failures_of_a_kind_are_told_apart_from_others() {
         let of = |host: &str, message: &str| failure(failing(host, "/v2/", message).as_bytes()).unwrap();
         let text = of("localhost:7443", "dial tcp: no such host").text;
         assert_eq!(text, "GET localhost:7443/v2/: dial tcp: no such host");
         assert_eq!(failure(failing("a", "/", "context canceled").as_bytes()), None);
         assert_eq!(failure(b"no JSON"), None);
-        let mut complaints = Complaints::default();
-        let start = Instant::now();
-        let mut at = |seconds, host: &str, message: &str| {
-            complaints.take(&of(host, message), start + Duration::from_secs(seconds))
-        };
-        assert!(at(0, "a", "read from port 1234"));
-        assert!(!at(1, "a", "read from port 56789"), "the same but for its numbers");
-        assert!(at(2, "b", "read from port 1") && at(3, "a", "another"));
-        assert!(!at(59, "a", "read from port 1") && at(61, "a", "read from port 1"));
+        let kind = |host: &str, message: &str| of(host, message).kind;
+        assert_eq!(kind("a", "read from port 1234"), kind("a", "read from port 56789"));
+        assert_ne!(kind("a", "read from port 1"), kind("b", "read from port 1"));
+        assert_ne!(kind("a", "read from port 1"), kind("a", "another"));
     }
 
     #[tokio::test]
