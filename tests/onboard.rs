@@ -241,18 +241,21 @@ fn onboards(lab: &Lab) {
     assert!(shell.guest.wait(MINUTE).unwrap().success());
 }
 
-/// Switches the trouble on and waits until the console names it.
+/// Switches the trouble on and waits until device-discovery names it on the console.
 fn misbehaves(orchestrator: &Orchestrator, shell: &Shell, how: Misbehaviour, words: &str) {
     let (from, started) = (shell.guest.printed(), Instant::now());
     orchestrator.misbehave(Some(how));
-    let text = shell.guest.wait_for("device-discovery: ", from, 2 * MINUTE).unwrap();
-    let text =
-        shell.guest.wait_for(words, from, 2 * MINUTE).unwrap_or_else(|e| panic!("{how:?}: {e}; {text}"));
-    eprintln!(
-        "{how:?}: {:.0} s: {}",
-        started.elapsed().as_secs_f64(),
-        text.lines().last().unwrap_or_default()
-    );
+    loop {
+        let text = shell.guest.text();
+        let fresh = text.get(from..).unwrap_or_default();
+        let said = fresh.lines().find(|l| l.contains("device-discovery: ") && l.contains(words));
+        if let Some(line) = said {
+            eprintln!("{how:?}: {:.0} s: {line}", started.elapsed().as_secs_f64());
+            return;
+        }
+        assert!(started.elapsed() < 2 * MINUTE, "{how:?}: {words:?} was not said:\n{fresh}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Ends the trouble; gives the moment.
