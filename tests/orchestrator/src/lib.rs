@@ -148,8 +148,14 @@ impl Orchestrator {
             user: config.user,
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen))?;
+        // Without waiting on the runtime, so that it may be started from within another one.
+        let listener = std::net::TcpListener::bind(config.listen)?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let listener = {
+            let _within = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
         let ca = tls.ca.clone();
         runtime.spawn(server::serve(listener, tls, Arc::clone(&shared)));
         shared.records.add(Event::Started { address });
