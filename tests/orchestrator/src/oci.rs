@@ -31,7 +31,7 @@ impl Artifacts {
         let empty = artifacts.add("application/vnd.oci.empty.v1+json", b"{}".to_vec());
         artifacts.manifest(HELLO, &empty, &hello);
         if let Some(worker) = worker {
-            let layer = artifacts.add(LAYER, layer(&fs::read(worker)?)?);
+            let layer = artifacts.add(LAYER, layer(&fs::read(worker).map_err(Error::at(worker.display()))?)?);
             let config = serde_json::json!({
                 "architecture": "amd64",
                 "os": "linux",
@@ -79,18 +79,21 @@ impl Artifacts {
     /// An image as OCI image-layout.md says, with the tag `latest`.
     fn layout(&self, folder: &Path, manifest: &Blob, parts: [&Blob; 2]) -> Result<(), Error> {
         let blobs = folder.join("blobs/sha256");
-        fs::create_dir_all(&blobs)?;
+        fs::create_dir_all(&blobs).map_err(Error::at(blobs.display()))?;
         for (digest, ..) in parts.into_iter().chain([manifest]) {
             let bytes = self.blobs.get(digest).map_or(&[][..], |(_, bytes)| bytes);
-            fs::write(blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
+            write(&blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
         }
-        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        write(&folder.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         let mut manifest = descriptor(manifest);
         manifest["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "latest" });
         let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] });
-        fs::write(folder.join("index.json"), index.to_string())?;
-        Ok(())
+        write(&folder.join("index.json"), index.to_string().as_bytes())
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::at(path.display()))
 }
 
 fn descriptor((digest, kind, size): &Blob) -> serde_json::Value {
@@ -104,8 +107,8 @@ fn layer(program: &[u8]) -> Result<Vec<u8>, Error> {
     header.set_size(program.len() as u64);
     header.set_mode(0o755);
     header.set_mtime(0);
-    archive.append_data(&mut header, "lab-worker", program)?;
-    Ok(archive.into_inner()?)
+    let layer = archive.append_data(&mut header, "lab-worker", program).and_then(|()| archive.into_inner());
+    layer.map_err(Error::at("the worker's layer"))
 }
 
 #[cfg(test)]
