@@ -55,7 +55,7 @@ pub async fn start(
     if runs(&found) {
         return Ok(id);
     }
-    let why = format!("the worker {} {}", image.full, ending(found.state.as_ref()));
+    let why = format!("the worker {} {}", image.full, ended(docker, &id).await);
     let lines = last_lines(docker, &id).await;
     // Else the engine would go on starting it while this program waits.
     if let Err(why) = remove(docker).await {
@@ -113,6 +113,18 @@ fn is_up(state: Option<&ContainerState>) -> bool {
 /// Up, and at its first go: one that ends and is started again by the engine may be up at any moment.
 fn runs(found: &ContainerInspectResponse) -> bool {
     is_up(found.state.as_ref()) && found.restart_count.unwrap_or(0) == 0
+}
+
+/// How a worker ended that the engine starts again and again. While it runs the engine does not tell how
+/// the run before ended, so this waits for the next end.
+async fn ended(docker: &Docker, id: &str) -> String {
+    for _ in 0..60 {
+        match docker.inspect_container(id, None).await.map(|found| found.state) {
+            Ok(Some(state)) if !is_up(Some(&state)) => return ending(Some(&state)),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    "ends and is started again".to_owned()
 }
 
 /// How a container ended, in words.

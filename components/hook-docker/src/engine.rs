@@ -95,9 +95,8 @@ pub fn run(wanted: &Wanted) -> Result<(), String> {
 
 fn ended(status: io::Result<ExitStatus>, words: &[String]) -> String {
     let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
-    // The last line of an engine that was killed tells of its daily work.
-    let daily = |line: &&String| line.contains("level=info") || line.contains("level=debug");
-    let last = || words.last().filter(|line| !daily(line)).cloned();
+    // Other lines of the engine's log tell of its daily work; what is none of them is a last word.
+    let last = || words.last().filter(|line| !line.contains(" level=")).cloned();
     match words.iter().rev().find_map(|line| reason(line)).or_else(last) {
         Some(why) => format!("dockerd ended ({how}): {why}"),
         None => format!("dockerd ended ({how})"),
