@@ -60,15 +60,18 @@ impl Lab {
         .unwrap()
     }
 
-    fn boot(&self, orchestrator: &Orchestrator, parameters: &str) -> Shell {
+    fn boot(&self, name: &str, orchestrator: &Orchestrator, parameters: &str) -> Shell {
         let mut machine = machine(&self.out, parameters);
         machine.smbios = Some(format!("serial={SERIAL},uuid={UUID}"));
+        // The other core is for the orchestrator, the registry and QEMU's relays.
+        machine.cpus = 1;
         let initramfs = fresh("onboard-initramfs").join("initramfs");
         trial::initramfs(&self.store, &machine.initramfs, orchestrator.ca_pem(), &initramfs).unwrap();
         machine.initramfs = initramfs;
         let relay = Path::new(env!("CARGO_BIN_EXE_hookos"));
         machine.forwards.push(trial::forward(relay, orchestrator.address()));
-        Shell::on(Guest::start(machine, std::io::sink()).unwrap())
+        let console = work("onboard-consoles").join(format!("{name}.log"));
+        Shell::on(Guest::start(machine, std::fs::File::create(console).unwrap()).unwrap())
     }
 }
 
@@ -161,7 +164,7 @@ fn onboards(lab: &Lab) {
     let host = format!("{}:{port}", trial::HOST);
     let parameters =
         format!("{} insecure_registries={host}", trial::parameters(&format!("{host}/tink-worker:latest")));
-    let mut shell = lab.boot(&orchestrator, &parameters);
+    let mut shell = lab.boot("known", &orchestrator, &parameters);
     let seen = |what: &str, is: &dyn Fn(&Event) -> bool| {
         let record = record(&orchestrator, &shell, what, 4 * MINUTE, |r| is(&r.event));
         eprintln!("{what}: {:.0} s", started.elapsed().as_secs_f64());
@@ -227,6 +230,7 @@ fn onboards(lab: &Lab) {
         (Misbehaviour::Http401, "401"),
         (Misbehaviour::Http500, "500"),
         (Misbehaviour::WrongCa, "certificate"),
+        (Misbehaviour::Hang, "did not answer"),
     ] {
         misbehaves(&orchestrator, &shell, how, words);
     }
@@ -269,7 +273,7 @@ fn recovers(orchestrator: &Orchestrator) -> f64 {
 fn an_unknown_machine_asks_a_person(lab: &Lab) {
     let orchestrator = lab.orchestrator("orchestrator-2", &[(UUID, "OTHERSERIAL")], 3600);
     orchestrator.misbehave(Some(Misbehaviour::WrongCa));
-    let mut shell = lab.boot(&orchestrator, "");
+    let mut shell = lab.boot("unknown", &orchestrator, "");
     shell.guest.wait_for("device-discovery: ", 0, 4 * MINUTE).unwrap();
     for (how, words) in [
         (Misbehaviour::ExpiredCertificate, "expired"),
@@ -286,7 +290,7 @@ fn an_unknown_machine_asks_a_person(lab: &Lab) {
     for (user, password) in [(USER, "not-the-password"), (USER, PASSWORD)] {
         let from = shell.guest.printed();
         shell.guest.send(&format!("{user}\r")).unwrap();
-        shell.guest.wait_for("assword:", from, MINUTE).unwrap();
+        shell.guest.wait_for("assword", from, MINUTE).unwrap();
         let from = shell.guest.printed();
         shell.guest.send(&format!("{password}\r")).unwrap();
         if password != PASSWORD {
