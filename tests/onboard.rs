@@ -230,7 +230,7 @@ fn onboards(lab: &Lab) {
         (Misbehaviour::Http401, "401"),
         (Misbehaviour::Http500, "500"),
         (Misbehaviour::WrongCa, "certificate"),
-        (Misbehaviour::Hang, "did not answer"),
+        (Misbehaviour::Hang, "does not answer"),
     ] {
         misbehaves(&orchestrator, &shell, how, words);
     }
