@@ -63,8 +63,6 @@ impl Lab {
     fn boot(&self, name: &str, orchestrator: &Orchestrator, parameters: &str) -> Shell {
         let mut machine = machine(&self.out, parameters);
         machine.smbios = Some(format!("serial={SERIAL},uuid={UUID}"));
-        // The other core is for the orchestrator, the registry and QEMU's relays.
-        machine.cpus = 1;
         let initramfs = fresh("onboard-initramfs").join("initramfs");
         trial::initramfs(&self.store, &machine.initramfs, orchestrator.ca_pem(), &initramfs).unwrap();
         machine.initramfs = initramfs;
