@@ -16,6 +16,7 @@ use crate::problem::{Exit, Problem, Result};
 use crate::tui;
 use clap::{Args, Parser, Subcommand};
 use context::Context;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,7 +74,8 @@ pub fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(problem) => {
-            eprintln!("hookos: {problem}");
+            // The terminal may be gone, which is no reason to panic.
+            let _ = writeln!(std::io::stderr(), "hookos: {problem}");
             ExitCode::from(problem.exit() as u8)
         }
     }

@@ -20,7 +20,7 @@ pub mod overlay;
 pub mod plain;
 pub mod rows;
 pub mod run;
-mod session;
+pub mod session;
 mod signals;
 pub mod step;
 #[cfg(test)]
@@ -37,7 +37,7 @@ use effects::{Executor, Input, Place};
 use form::Environment;
 use model::Model;
 use session::Session;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use theme::Theme;
 
@@ -85,11 +85,11 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         run::run(&mut model, &mut screen, input, signals, incoming, &mut executor, first).await
     });
     drop(session);
-    for line in &model.farewell {
-        eprintln!("{line}");
-    }
-    for panic in session::panics() {
-        eprintln!("hookos: this is a mistake in the program: {panic}");
+    let panics = session::panics();
+    let panics = panics.iter().map(|panic| format!("hookos: this is a mistake in the program: {panic}"));
+    for line in model.farewell.iter().cloned().chain(panics) {
+        // The terminal may be gone.
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
     runtime.shutdown_background();
     match result {

@@ -3,12 +3,14 @@
 
 use super::model::Model;
 use super::msg::{Effect, Msg};
+use super::signals::GONE;
 use super::update::update;
 use super::view::view;
 use futures_util::{Stream, StreamExt as _};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use ratatui::crossterm::event::{Event, KeyEventKind, MouseEventKind};
+use rustix::io::Errno;
 use std::io;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
@@ -66,7 +68,9 @@ where
         let due = drawn.map_or(Duration::ZERO, |at: Instant| pause.saturating_sub(at.elapsed()));
         if dirty && due.is_zero() {
             todo.extend(update(model, Msg::Tick(began.elapsed())));
-            terminal.draw(|frame| view(model, frame)).map_err(io::Error::other)?;
+            if let Err(e) = terminal.draw(|frame| view(model, frame)) {
+                return lost(model, terminal, world, io::Error::other(e));
+            }
             drawn = Some(Instant::now());
             dirty = false;
             typed = false;
@@ -88,7 +92,7 @@ where
                     message(event).into_iter().collect()
                 }
                 // The terminal is gone.
-                Some(Err(_)) | None => vec![Msg::Signal(129)],
+                Some(Err(_)) | None => vec![Msg::Signal(GONE)],
             },
             count = answers.recv_many(&mut batch, BATCH), if !answers.is_closed() || !answers.is_empty() => {
                 if count == 0 { Vec::new() } else { std::mem::take(&mut batch) }
@@ -103,6 +107,24 @@ where
             todo.extend(update(model, msg));
         }
         dirty = true;
+    }
+}
+
+/// Nothing can be drawn any more: what was typed is kept, then the end.
+fn lost<B: Backend, W: World<B>>(
+    model: &mut Model,
+    terminal: &mut Terminal<B>,
+    world: &mut W,
+    error: io::Error,
+) -> io::Result<u8> {
+    for effect in update(model, Msg::Signal(GONE)) {
+        world.effect(effect, terminal)?;
+    }
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
+    let gone = [Errno::IO, Errno::NXIO, Errno::PIPE].map(|errno| Some(errno.raw_os_error()));
+    match inner.map(io::Error::raw_os_error) {
+        Some(code) if code.is_some() && gone.contains(&code) => Ok(GONE),
+        _ => Err(error),
     }
 }
 

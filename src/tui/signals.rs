@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 static ASKED: AtomicU8 = AtomicU8::new(0);
 
 /// The exit code of a program whose terminal has gone.
-const GONE: u8 = 129;
+pub const GONE: u8 = 129;
 
 /// Tells the exit code that each signal asks for. A second one ends the program at once.
 pub fn watch() -> io::Result<Receiver<u8>> {

@@ -1,0 +1,340 @@
+//! The wizard on a real terminal, or what a program takes for one: it comes up, it takes keys, and it gives
+//! the terminal back whatever ends it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
+
+use rustix::process::Signal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use terminal::Terminal;
+
+const HOOKOS: &str = env!("CARGO_BIN_EXE_hookos");
+const BIG: (u16, u16) = (80, 24);
+
+/// A project and a home of its own.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Self { folder };
+        for name in ["components", "kernel", "profiles"] {
+            copy(&Path::new(support::ROOT).join(name), &place.root().join(name));
+        }
+        place
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    fn start(&self, size: (u16, u16)) -> Terminal {
+        self.start_with(size, &[HOOKOS], &[])
+    }
+
+    fn start_with(&self, size: (u16, u16), words: &[&str], more: &[(&str, &str)]) -> Terminal {
+        let (root, cache) = (self.root(), self.folder.path().join("cache"));
+        let mut env =
+            vec![("HOOKOS_ROOT", root.to_str().unwrap()), ("HOOKOS_CACHE", cache.to_str().unwrap())];
+        env.extend(more);
+        Terminal::start(size, self.folder.path(), words, &env)
+    }
+
+    fn drafts(&self) -> Vec<PathBuf> {
+        let folder = self.folder.path().join(".local/state/hookos/drafts");
+        std::fs::read_dir(folder).into_iter().flatten().map(|e| e.unwrap().path()).collect()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.unwrap();
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The wizard on the first step of `lab`.
+fn on_endpoints(place: &Place) -> Terminal {
+    let mut terminal = place.start(BIG);
+    terminal.wait("Profiles");
+    terminal.wait("lab");
+    terminal.send("\x1b[B\r");
+    terminal.wait("Step 1/7: Endpoints");
+    terminal
+}
+
+#[test]
+fn quitting_gives_the_terminal_back() {
+    let place = Place::new();
+    let mut terminal = place.start(BIG);
+    terminal.wait("Profiles");
+    terminal.screen(|screen| assert!(screen.alternate_screen() && screen.bracketed_paste()));
+    terminal.send("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.is_given_back();
+}
+
+#[test]
+fn signals_give_the_terminal_back_and_keep_what_was_typed() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        let place = Place::new();
+        let mut terminal = on_endpoints(&place);
+        terminal.send(".example.org");
+        terminal.wait("(not saved)");
+        terminal.signal(signal);
+        assert_eq!(terminal.end(), code, "{signal:?}");
+        terminal.is_given_back();
+        terminal.wait("is kept");
+        let drafts = place.drafts();
+        assert_eq!(drafts.len(), 1, "{signal:?}");
+        assert!(std::fs::read_to_string(&drafts[0]).unwrap().contains("lab.example.com.example.org"));
+    }
+}
+
+#[test]
+fn behaviour_18_after_a_kill_the_next_start_offers_what_was_typed() {
+    let place = Place::new();
+    let mut terminal = on_endpoints(&place);
+    terminal.send(".example.org");
+    terminal.wait("(not saved)");
+    // After a step it is on the disk, so nothing can take it away any more.
+    terminal.send("\x0e");
+    terminal.wait("Step 2/7: Network");
+    terminal.signal(Signal::KILL);
+    terminal.end();
+    let mut terminal = place.start(BIG);
+    terminal.wait("Not saved");
+    terminal.send("\r");
+    terminal.wait("Go on with it");
+    terminal.send("\r");
+    terminal.wait("Step 2/7: Network");
+    terminal.send("\x10");
+    terminal.wait("lab.example.com.example.org");
+    terminal.send("\x03");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_the_program() {
+    // With SIGHUP, and without: a program whose controlling terminal it is not is not told.
+    for told in [true, false] {
+        let place = Place::new();
+        let (root, cache) = (place.root(), place.folder.path().join("cache"));
+        let env = [("HOOKOS_ROOT", root.to_str().unwrap()), ("HOOKOS_CACHE", cache.to_str().unwrap())];
+        let start = if told { Terminal::start } else { Terminal::start_uncontrolled };
+        let mut terminal = start(BIG, place.folder.path(), &[HOOKOS], &env);
+        terminal.wait("Profiles");
+        terminal.hang_up();
+        assert_eq!(terminal.end_within(Duration::from_secs(5)), 129, "told: {told}");
+    }
+}
+
+#[test]
+fn ctrl_z_gives_the_shell_its_terminal_and_fg_comes_back() {
+    let place = Place::new();
+    let words = ["bash", "--norc", "--noprofile", "-i"];
+    let mut terminal =
+        place.start_with(BIG, &words, &[("PS1", "prompt> "), ("BASH_SILENCE_DEPRECATION_WARNING", "1")]);
+    terminal.wait("prompt>");
+    terminal.send(&format!("{HOOKOS}\r"));
+    terminal.wait("Profiles");
+    terminal.send("\x1a");
+    terminal.wait("Stopped");
+    // (Pastes are bracketed: the shell wants that for itself.)
+    terminal.screen(|screen| assert!(!screen.alternate_screen() && !screen.hide_cursor()));
+    terminal.send("stty -a | tr ';' '\\n' | grep -o -w -e '-*icanon' -e '-*echo'\r");
+    terminal.wait("icanon\necho");
+    assert!(
+        !terminal.text().contains("-icanon") && !terminal.text().contains("-echo"),
+        "{}",
+        terminal.text()
+    );
+    terminal.send("fg\r");
+    terminal.wait_for("the wizard", Duration::from_secs(10), |s| {
+        s.alternate_screen() && s.contents().contains("Profiles")
+    });
+    // All of it is painted again, and keys work.
+    terminal.wait("Enter open");
+    terminal.send("n");
+    terminal.wait("New site");
+    terminal.send("\x03");
+    terminal.wait("prompt>");
+    terminal.screen(|screen| assert!(!screen.alternate_screen() && !screen.hide_cursor()));
+    terminal.send("exit\r");
+    terminal.end();
+}
+
+/// A program that panics while it has the terminal. Does nothing unless a test starts it as one.
+#[test]
+fn panicking_program() {
+    if std::env::var_os("WIZARD_TEST_PANICS").is_none() {
+        return;
+    }
+    let (_session, _screen) = hookos::tui::session::Session::enter().unwrap();
+    eprint!("on the alternate screen");
+    panic!("the words of the panic");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_speaks() {
+    let place = Place::new();
+    let own = std::env::current_exe().unwrap();
+    let words = [own.to_str().unwrap(), "--exact", "panicking_program", "--nocapture"];
+    let mut terminal = place.start_with(BIG, &words, &[("WIZARD_TEST_PANICS", "1")]);
+    assert_ne!(terminal.end(), 0);
+    terminal.is_given_back();
+    let text = terminal.text();
+    assert!(text.contains("the words of the panic") && !text.contains("on the alternate screen"), "{text}");
+    let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+    let (left, spoke) = (raw.find("\x1b[?1049l").unwrap(), raw.find("the words of").unwrap());
+    assert!(left < spoke, "it spoke on the screen that is taken away");
+}
+
+#[test]
+fn a_new_size_is_used_at_once() {
+    let place = Place::new();
+    let mut terminal = on_endpoints(&place);
+    terminal.resize(120, 40);
+    terminal.wait("locked");
+    terminal.resize(50, 10);
+    terminal.wait("50x10 is too small");
+    terminal.resize(60, 16);
+    terminal.wait("Step 1/7: Endpoints");
+    terminal.send("\x03");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_pasted_certificate_is_read_whole() {
+    let place = Place::new();
+    let mut terminal = on_endpoints(&place);
+    terminal.send("\x0e\x0e");
+    terminal.wait("Step 3/7: Certificates");
+    terminal.send("\x16");
+    terminal.wait("Paste PEM text");
+    let pem = std::fs::read_to_string(place.root().join("profiles/lab-ca.pem")).unwrap();
+    let (half, rest) = pem.split_at(pem.len() / 2);
+    terminal.paste(half);
+    terminal.paste(rest);
+    terminal.wait("Certificates taken (pasted)");
+    assert!(!place.root().join("certs").exists(), "nothing is written before it is saved");
+    terminal.send("\x13");
+    terminal.wait("Saved");
+    assert_eq!(std::fs::read_to_string(place.root().join("certs/lab/ca.pem")).unwrap(), pem);
+    terminal.send("\x03");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn behaviour_25_without_colour_the_choice_can_still_be_seen() {
+    let place = Place::new();
+    let mut terminal = place.start_with(BIG, &[HOOKOS], &[("NO_COLOR", "1")]);
+    terminal.wait("Profiles");
+    terminal.send("d");
+    terminal.wait("Cancel");
+    let reversed = terminal.screen(|screen| {
+        let cells = (0..24).flat_map(|row| (0..80).map(move |col| (row, col)));
+        cells.filter_map(|(row, col)| screen.cell(row, col)).filter(|cell| cell.inverse()).count()
+    });
+    assert!(reversed > 10, "{}", terminal.text());
+    let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+    let colours = ["\x1b[38;", "\x1b[48;", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"];
+    assert!(!colours.iter().any(|colour| raw.contains(colour)), "a colour is asked for");
+    terminal.send("\x03");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn behaviour_25_the_whole_wizard_as_lines() {
+    let place = Place::new();
+    let mut terminal = place.start_with((80, 60), &[HOOKOS, "--plain"], &[]);
+    terminal.wait("Site:");
+    terminal.send("depot\r");
+    terminal.wait("Cluster domain [no value]:");
+    terminal.send("a..b\r");
+    terminal.wait("! ");
+    terminal.wait("try: a host name or IPv4 address");
+    terminal.send("depot.example.com\r");
+    terminal.wait("Keycloak URL [keycloak.depot.example.com:443, derived]:");
+    terminal.send("?\r");
+    terminal.wait("Identity provider");
+    // Enter keeps what is there, to the end of the step and of the next one.
+    for _ in 0..30 {
+        if terminal.text().contains("Step 3 of 7") {
+            break;
+        }
+        terminal.send("\r");
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    terminal.wait("Step 3 of 7: Certificates");
+    terminal.send("placeholder\r");
+    terminal.wait("Placeholders: the image trusts no real server.");
+    terminal.send("\r");
+    terminal.wait("Step 4 of 7: Kernel");
+    terminal.send("\r\r");
+    terminal.wait("Step 5 of 7: Components");
+    terminal.send("acpid\r");
+    terminal.wait("out  acpid");
+    terminal.send("\r");
+    terminal.wait("Step 6 of 7: Review");
+    terminal.wait("save, build (saves first)");
+    terminal.send("save\r");
+    assert_eq!(terminal.end(), 0, "{}", terminal.text());
+    let profile = std::fs::read_to_string(place.root().join("profiles/depot.toml")).unwrap();
+    for line in
+        ["cluster_domain = \"depot.example.com\"", "placeholder = true", "components_off = [\"acpid\"]"]
+    {
+        assert!(profile.contains(line), "{profile}");
+    }
+    assert!(place.root().join("certs/depot/server_cert.pem").is_file());
+    assert!(!terminal.raw().contains(&0x1b), "no escape sequence is sent");
+}
+
+#[test]
+fn behaviour_15_where_nobody_can_answer_nothing_is_asked() {
+    let place = Place::new();
+    for words in [&[][..], &["--plain"], &["--json"]] {
+        let output = Command::new(HOOKOS)
+            .args(words)
+            .env("HOOKOS_ROOT", place.root())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("hookos build PROFILE"), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    // What is missing is named all at once, each with its flag and its variable.
+    let output = Command::new(HOOKOS)
+        .args(["configure", "--profile", "fresh"])
+        .env("HOOKOS_ROOT", place.root())
+        .env_remove("http_proxy")
+        .env_remove("https_proxy")
+        .env_remove("HTTPS_PROXY")
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for field in hookos::site::FIELDS.iter().filter(|f| f.onboarding && f.default_value(None).is_none()) {
+        assert!(
+            said.contains(&format!("--{}", field.flag)) && said.contains(field.env),
+            "{}: {said}",
+            field.key
+        );
+    }
+}
