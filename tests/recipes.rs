@@ -303,6 +303,19 @@ fn an_ordinary_user_builds_too() {
     assert_eq!(built.image.manifest.to_string(), manifest);
 }
 
+/// Puts an image into the registry as `hello:1`.
+fn push(registry: &Registry, maker: &Store, image: &oci::Image, folder: &Path) {
+    let layout = folder.join("layout");
+    oci::export_layout(maker, image, &layout, "hello").unwrap();
+    let output = Command::new("skopeo")
+        .args(["copy", "--insecure-policy", "--dest-tls-verify=false"])
+        .arg(format!("oci:{}:hello", layout.display()))
+        .arg(format!("docker://{}/hello:1", registry.host))
+        .output()
+        .expect("this test needs the program skopeo: apt-get install skopeo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn an_image_of_a_registry_is_a_component() {
     let root = tempfile::tempdir().unwrap();
@@ -314,15 +327,7 @@ fn an_image_of_a_registry_is_a_component() {
     let layer = oci::write_layer(&maker, &tree, 1).unwrap();
     let config = oci::Config { cmd: vec!["/hello".to_owned()], ..oci::Config::default() };
     let image = oci::write_image(&maker, &[layer], &config).unwrap();
-    let layout = root.path().join("layout");
-    oci::export_layout(&maker, &image, &layout, "hello").unwrap();
-    let output = Command::new("skopeo")
-        .args(["copy", "--insecure-policy", "--dest-tls-verify=false"])
-        .arg(format!("oci:{}:hello", layout.display()))
-        .arg(format!("docker://{}/hello:1", registry.host))
-        .output()
-        .expect("this test needs the program skopeo: apt-get install skopeo");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    push(&registry, &maker, &image, root.path());
 
     let store = Store::open(root.path().join("store")).unwrap();
     let text = format!(
@@ -346,4 +351,96 @@ fn an_image_of_a_registry_is_a_component() {
     let definition = write_component(root.path(), "hello", &text);
     let text = component::build_one(&ctx, &definition, &Silent).unwrap_err().to_string();
     assert!(text.contains("hello:2") && text.contains("component.toml"), "{text}");
+}
+
+#[test]
+fn a_component_puts_files_and_programs_over_an_image_of_a_registry() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::start(root.path(), "");
+    let maker = Store::open(root.path().join("maker")).unwrap();
+    let mut tree = hookos::initramfs::tree::Tree::new();
+    let at = |path: &str| TreePath::new(path).unwrap();
+    let mut private = hookos::initramfs::tree::Node::directory(0o700, 50);
+    private.uid = 7;
+    tree.insert(at("private"), private);
+    tree.insert(at("usr"), hookos::initramfs::tree::Node::directory(0o755, 50));
+    tree.insert(at("usr/bin"), hookos::initramfs::tree::Node::directory(0o755, 50));
+    tree.insert(at("bin"), hookos::initramfs::tree::Node::symlink(b"usr/bin", 50));
+    tree.insert(at("usr/bin/a"), hookos::initramfs::tree::Node::file(b"theirs".to_vec(), 0o755, 90));
+    let layer = oci::write_layer(&maker, &tree, 100).unwrap();
+    let image = oci::write_image(&maker, &[layer], &oci::Config::default()).unwrap();
+    push(&registry, &maker, &image, root.path());
+
+    let text = format!(
+        r#"
+description = "x"
+image = "{}/hello:1"
+[[files]]
+path = "/private/ours"
+source = "ours"
+uid = 3
+[[files]]
+path = "/bin/a"
+contents = "replaced"
+mode = "0700"
+[[binaries]]
+package = "hookos-collector"
+binary = "hookos-collector"
+path = "/opt/new/collector"
+[[links]]
+path = "/usr/bin/b"
+target = "a"
+[run]
+stage = "service"
+"#,
+        registry.host
+    );
+    fs::create_dir_all(root.path().join("hello")).unwrap();
+    fs::write(root.path().join("hello/ours"), "ours").unwrap();
+    let definition = write_component(root.path(), "hello", &text);
+    let store = Store::open(root.path().join("store")).unwrap();
+    let options = oci::registry::Options { insecure: vec![registry.host.clone()], ..Default::default() };
+    let ctx = context(&store, &broken(), Mode::Locked).with_registry(options);
+    let built = component::build_one(&ctx, &definition, &Silent).unwrap();
+    assert_eq!(built.image.layers.len(), 2, "theirs is as it was, ours on top");
+    assert_eq!(built.image.layers[0], layer.diff_id);
+    let tree = oci::image_tree(&store, &built.image).unwrap();
+    let node = |path: &str| tree.get(&at(path)).unwrap_or_else(|| panic!("no {path}")).clone();
+    let folder = node("private");
+    assert_eq!((folder.mode & 0o7777, folder.uid, folder.mtime), (0o700, 7, 50), "a folder keeps its owner");
+    let ours = node("private/ours");
+    assert_eq!((ours.mode & 0o7777, ours.uid, ours.mtime), (0o644, 3, 90), "no time of a checkout");
+    assert!(matches!(node("bin").kind, Kind::Symlink(_)), "a link stays a link");
+    assert_eq!(node("usr/bin/a").mode & 0o7777, 0o700);
+    assert!(matches!(node("usr/bin/b").kind, Kind::Symlink(_)));
+    assert!(
+        matches!(&node("opt/new/collector").kind, Kind::File(Content::Blob { len, .. }) if *len > 100_000)
+    );
+    assert!(
+        built.inputs.iter().any(|i| i.kind == "file") && built.inputs.iter().any(|i| i.kind == "program")
+    );
+    assert!(built.crates.iter().any(|c| c.name == "hookos-collector"));
+    let again = component::build_one(&ctx, &definition, &Silent).unwrap();
+    assert_eq!((&again.image, &again.key), (&built.image, &built.key));
+    // The file's bytes are part of the key.
+    fs::write(root.path().join("hello/ours"), "other").unwrap();
+    let changed = component::build_one(&ctx, &definition, &Silent).unwrap();
+    assert!(changed.key != built.key && changed.image != built.image);
+}
+
+#[test]
+fn a_registry_that_cannot_be_reached_leads_to_another_component_of_the_role() {
+    let root = tempfile::tempdir().unwrap();
+    let text = "description = \"x\"\nrole = \"logging\"\nimage = \"127.0.0.1:9/hello:1\"\n";
+    let definition = write_component(root.path(), "hello", text);
+    let store = Store::open(root.path().join("store")).unwrap();
+    let ctx = context(&store, &broken(), Mode::Locked);
+    let alone = component::build_one(&ctx, &definition, &Silent).unwrap_err().to_string();
+    assert!(alone.contains("the registry 127.0.0.1:9") && !alone.contains("roles"), "{alone}");
+    write_component(root.path(), "other", "description = \"x\"\nrole = \"logging\"\n[recipe]\n");
+    write_component(root.path(), "far", &text.replace("hello", "far"));
+    write_component(root.path(), "unlike", "description = \"x\"\nrole = \"ntp\"\n[recipe]\n");
+    let text = component::build_one(&ctx, &definition, &Silent).unwrap_err().to_string();
+    assert!(text.contains("roles = [\"logging=other\"]") && text.contains("--roles logging=other"), "{text}");
+    assert!(!text.contains("unlike") && !text.contains("logging=far"), "{text}");
 }

@@ -53,6 +53,10 @@ pub struct Forward {
 impl Machine {
     /// MAC of the guest's NIC unless another is asked for (QEMU's own range).
     pub const MAC: &'static str = "52:54:00:12:34:56";
+    /// SMBIOS serial number and UUID unless others are asked for: QEMU's own are empty, and a machine
+    /// without them cannot be onboarded.
+    pub const SERIAL: &'static str = "HOOKOSLAB01";
+    pub const UUID: &'static str = "6f1c2a52-90d1-4a0e-8a3c-3e0d6b5a7c11";
 
     /// Finds `qemu-system-x86_64` on PATH.
     pub fn find_qemu() -> Result<PathBuf> {

@@ -131,8 +131,8 @@ pub const STEPS: &[Step] = &[
     Step {
         title: "an OCI artifact of the release service is fetched (port 7443)",
         seen: |event| match event {
-            Event::Fetch { path, .. } if path.contains("worker") => None,
-            _ => fetched(event, "oci"),
+            Event::Fetch { path, .. } if path.ends_with("/hello/manifests/latest") => fetched(event, "oci"),
+            _ => None,
         },
     },
 ];

@@ -49,6 +49,13 @@ pub struct Request<'a> {
     pub jobs: usize,
 }
 
+/// What a failure means for the work that is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterFailure {
+    Stop,
+    GoOn,
+}
+
 /// An image or a component that is ready, with what went into it.
 struct Ready {
     image: Image,
@@ -114,16 +121,17 @@ impl Request<'_> {
         components: &BTreeMap<String, component::Definition>,
         task: &Task<'_>,
     ) -> Result<BTreeMap<String, Ready>> {
-        self.make(names(definition, components), components, task)
+        self.make(names(definition, components), components, AfterFailure::Stop, task)
     }
 
-    /// Makes components that are not needed for an image now.
+    /// Makes components that are not needed for an image now. One that cannot be made does not keep the
+    /// others from being made.
     pub fn make_components(
         &self,
         components: &BTreeMap<String, component::Definition>,
         task: &Task<'_>,
     ) -> Result<()> {
-        self.make(components.keys().cloned().collect(), components, task).map(drop)
+        self.make(components.keys().cloned().collect(), components, AfterFailure::GoOn, task).map(drop)
     }
 
     /// Makes or fetches images side by side.
@@ -131,6 +139,7 @@ impl Request<'_> {
         &self,
         names: Vec<String>,
         components: &BTreeMap<String, component::Definition>,
+        after_failure: AfterFailure,
         task: &Task<'_>,
     ) -> Result<BTreeMap<String, Ready>> {
         let context = self.context();
@@ -138,7 +147,7 @@ impl Request<'_> {
         task.item("programs", |item| component::prepare(&context, &wanted, item))?;
         let next = AtomicUsize::new(0);
         let done: Mutex<BTreeMap<String, Ready>> = Mutex::default();
-        let bad: Mutex<Option<Problem>> = Mutex::default();
+        let bad: Mutex<Vec<Problem>> = Mutex::default();
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.clamp(1, names.len().max(1)) {
                 scope.spawn(|| {
@@ -160,17 +169,24 @@ impl Request<'_> {
                                     .insert(name.clone(), ready);
                             }
                             Err(problem) => {
-                                bad.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
-                                next.store(usize::MAX / 2, Ordering::Relaxed);
+                                bad.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+                                if after_failure == AfterFailure::Stop {
+                                    next.store(usize::MAX / 2, Ordering::Relaxed);
+                                }
                             }
                         }
                     }
                 });
             }
         });
-        match bad.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(problem) => Err(problem),
-            None => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        let mut bad = bad.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (bad.len(), after_failure) {
+            (0, _) => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            (1, _) | (_, AfterFailure::Stop) => Err(bad.swap_remove(0)),
+            (n, AfterFailure::GoOn) => {
+                let all = Problem::new(format!("{n} components were not built"));
+                Err(bad.into_iter().fold(all, Problem::because))
+            }
         }
     }
 

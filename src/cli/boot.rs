@@ -26,7 +26,8 @@ pub struct BootArgs {
     /// CPUs of the machine.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
     cpus: u32,
-    /// SMBIOS system settings, such as serial=ABC12345,uuid=4c4c4544-0042-...
+    /// SMBIOS system settings, such as serial=ABC12345,uuid=4c4c4544-0042-... (default: a serial number
+    /// and UUID of the lab).
     #[arg(long, value_name = "SETTINGS")]
     smbios: Option<String>,
     /// MAC address of the machine's NIC, which is also its worker_id.
@@ -45,7 +46,7 @@ pub struct BootArgs {
     /// until its worker runs, power off. The image stays as it is; only this boot is led there.
     #[arg(long, conflicts_with = "check")]
     onboard: bool,
-    /// With --onboard: how the stand-in shall misbehave, such as wrong-ca, http-500 or hang
+    /// With --onboard: how the stand-in shall misbehave, such as wrong-ca, http500 or hang
     /// (tests/orchestrator/README.md has the list); see what the machine says of it.
     #[arg(long, requires = "onboard", value_name = "HOW")]
     misbehave: Option<String>,
@@ -123,7 +124,7 @@ fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
         append,
         memory_mib: args.memory,
         cpus: args.cpus,
-        smbios: args.smbios.clone(),
+        smbios: Some(args.smbios.clone().unwrap_or_else(default_smbios)),
         mac: args.mac.clone(),
         console: Console::Terminal,
         report: None,
@@ -131,6 +132,10 @@ fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
         disk: args.disk.clone(),
         forwards: Vec::new(),
     })
+}
+
+fn default_smbios() -> String {
+    format!("serial={},uuid={}", Machine::SERIAL, Machine::UUID)
 }
 
 fn interactive(machine: &Machine) -> Result<()> {

@@ -12,10 +12,6 @@ use crate::problem::{Problem, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The machine's identity unless `--smbios` gives another.
-const SERIAL: &str = "HOOKOSLAB01";
-const UUID: &str = "6f1c2a52-90d1-4a0e-8a3c-3e0d6b5a7c11";
-
 /// Where the worker's image is, as the machine sees it: behind its own proxy.
 const WORKER: &str = "localhost:7443/edge-orch/lab/tink-worker:latest";
 
@@ -76,7 +72,7 @@ pub fn run(onboard: &Onboard<'_>, mut machine: Machine, context: &Context) -> Re
 
 /// Serial number and UUID from QEMU's SMBIOS settings.
 fn identity(smbios: Option<&str>) -> Result<(String, String)> {
-    let mut found = (SERIAL.to_owned(), UUID.to_owned());
+    let mut found = (Machine::SERIAL.to_owned(), Machine::UUID.to_owned());
     for part in smbios.into_iter().flat_map(|text| text.split(',')) {
         match part.split_once('=') {
             Some(("serial", value)) => value.clone_into(&mut found.0),
@@ -143,7 +139,7 @@ mod tests {
 
     #[test]
     fn smbios_settings_are_the_machines_identity() {
-        assert_eq!(identity(None).unwrap().0, SERIAL);
+        assert_eq!(identity(None).unwrap().0, Machine::SERIAL);
         assert_eq!(identity(Some("uuid=u,serial=s")).unwrap(), ("s".to_owned(), "u".to_owned()));
         assert!(identity(Some("family=x")).is_err());
     }

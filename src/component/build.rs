@@ -2,6 +2,7 @@
 
 use super::binaries::{self, Program, Wanted};
 use super::definition::{Definition, Recipe, Source};
+use super::own::{Own, OwnFile};
 use super::{packages, pulled, recipe};
 use crate::debian::apt::{Apt, Freshness, Settings};
 use crate::debian::lock::Mode;
@@ -117,7 +118,7 @@ impl Context {
     }
 
     /// Our own programs, from the store or by one call of cargo.
-    fn programs(&self, wanted: &[Wanted], progress: &dyn Progress) -> Result<Vec<Program>> {
+    pub(super) fn programs(&self, wanted: &[Wanted], progress: &dyn Progress) -> Result<Vec<Program>> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -135,16 +136,14 @@ pub fn prepare(ctx: &Context, definitions: &[&Definition], progress: &dyn Progre
 }
 
 fn wanted(definition: &Definition) -> Vec<Wanted> {
-    let Source::Recipe(recipe) = &definition.source else { return Vec::new() };
-    let own = recipe.binaries.iter();
-    own.map(|b| Wanted { package: b.package.clone(), binary: b.binary.clone() }).collect()
+    Own::of(&definition.source).wanted()
 }
 
 /// Builds one component, or takes it from the store. Safe to call from several threads.
 pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress) -> Result<Built> {
     let result = match &definition.source {
         Source::Recipe(recipe) => from_recipe(ctx, definition, recipe, progress),
-        Source::Image(reference) => pulled::build(ctx, definition, reference, progress),
+        Source::Image(image) => pulled::build(ctx, definition, image, progress),
         Source::Dockerfile(path) => Err(needs_docker(path)),
     };
     result.map_err(|problem| {
@@ -164,7 +163,7 @@ pub fn find(ctx: &Context, definition: &Definition) -> Result<Option<Built>> {
         return Ok(None);
     };
     let Some(packages) = packages::locked(definition, recipe) else { return Ok(None) };
-    let files = recipe::own_files(definition, recipe)?;
+    let files = recipe.own().read(definition)?;
     Ok(recall(&ctx.store, &key(ctx, definition, &packages, &files, &programs), &definition.name))
 }
 
@@ -190,7 +189,7 @@ fn from_recipe(
     recipe: &Recipe,
     progress: &dyn Progress,
 ) -> Result<Built> {
-    let files = recipe::own_files(definition, recipe)?;
+    let files = recipe.own().read(definition)?;
     let programs = ctx.programs(&wanted(definition), progress)?;
     let mut settled = packages::settle(ctx, definition, recipe, progress)?;
     loop {
@@ -248,20 +247,30 @@ fn key(
     ctx: &Context,
     definition: &Definition,
     packages: &[Package],
-    files: &[recipe::OwnFile<'_>],
+    files: &[OwnFile<'_>],
     programs: &[Program],
 ) -> Key {
     let mut key = KeyMaker::new(VERSION).add("layer", oci::layer::FORMAT).add("definition", &definition.text);
     for package in packages {
         key = key.add("package", &package.name).add("sha256", package.sha256.bytes());
     }
+    own_key(key, ctx, files, programs).finish()
+}
+
+/// The part of the key that is not in `component.toml`'s own text.
+pub(super) fn own_key(
+    mut key: KeyMaker,
+    ctx: &Context,
+    files: &[OwnFile<'_>],
+    programs: &[Program],
+) -> KeyMaker {
     for file in files {
         key = key.add("file", &file.bytes).add("mode", file.mode.to_le_bytes());
     }
     for program in programs {
         key = key.add("program", program.digest.bytes()).add("name", &program.binary);
     }
-    key.add("epoch", ctx.epoch.map_or(String::new(), |e| e.to_string())).finish()
+    key.add("epoch", ctx.epoch.map_or(String::new(), |e| e.to_string()))
 }
 
 /// The finished component, when all of it is still in the store.

@@ -1,5 +1,6 @@
 //! `component.toml`: what a component is made of and how it runs.
 
+use super::own::Own;
 use super::values::{AccountName, Glob, ImagePath, LinkTarget, Mode, PasswdField};
 use crate::problem::{Problem, Result};
 use serde::Deserialize;
@@ -36,10 +37,23 @@ pub struct Definition {
 #[derive(Debug, Clone)]
 pub enum Source {
     Recipe(Box<Recipe>),
-    /// A reference to an image in a registry.
-    Image(String),
+    Image(Box<Pulled>),
     /// A `Dockerfile` in the component's folder.
     Dockerfile(PathBuf),
+}
+
+/// An image of a registry, and what is put on top of it.
+#[derive(Debug, Clone)]
+pub struct Pulled {
+    pub reference: String,
+    additions: Additions,
+}
+
+impl Pulled {
+    pub(super) fn own(&self) -> Own<'_> {
+        let Additions { directories, files, binaries, links } = &self.additions;
+        Own { directories, files, binaries, links }
+    }
 }
 
 /// When a component runs.
@@ -84,6 +98,13 @@ pub struct Recipe {
     pub links: Vec<LinkEntry>,
     #[serde(default)]
     pub binaries: Vec<BinaryEntry>,
+}
+
+impl Recipe {
+    pub(super) fn own(&self) -> Own<'_> {
+        let Self { directories, files, binaries, links, .. } = self;
+        Own { directories, files, binaries, links }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -162,6 +183,35 @@ struct File {
     recipe: Option<Spanned<Recipe>>,
     image: Option<Spanned<String>>,
     run: Option<Spanned<toml::Table>>,
+    // Beside `image`; a recipe has its own.
+    #[serde(default)]
+    files: Vec<FileEntry>,
+    #[serde(default)]
+    directories: Vec<DirectoryEntry>,
+    #[serde(default)]
+    links: Vec<LinkEntry>,
+    #[serde(default)]
+    binaries: Vec<BinaryEntry>,
+}
+
+/// What is put on top of an image of a registry.
+#[derive(Debug, Clone)]
+struct Additions {
+    directories: Vec<DirectoryEntry>,
+    files: Vec<FileEntry>,
+    binaries: Vec<BinaryEntry>,
+    links: Vec<LinkEntry>,
+}
+
+impl Additions {
+    /// Where the first of them stands.
+    fn first(&self) -> Option<Range<usize>> {
+        let paths = (self.directories.iter().map(|e| &e.path))
+            .chain(self.files.iter().map(|e| &e.path))
+            .chain(self.binaries.iter().map(|e| &e.path))
+            .chain(self.links.iter().map(|e| &e.path));
+        paths.map(Spanned::span).min_by_key(|span| span.start)
+    }
 }
 
 #[derive(Deserialize)]
@@ -220,13 +270,13 @@ pub fn load_all(components: &Path) -> Result<Vec<Definition>> {
 }
 
 /// Turns byte offsets of a text into problems with line and column.
-struct Places<'a> {
+pub(super) struct Places<'a> {
     path: PathBuf,
     text: &'a str,
 }
 
 impl Places<'_> {
-    fn problem(&self, span: Range<usize>, what: impl Into<String>) -> Problem {
+    pub(super) fn problem(&self, span: Range<usize>, what: impl Into<String>) -> Problem {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
@@ -252,6 +302,14 @@ fn parse(name: &str, folder: &Path, text: &str) -> Result<Definition> {
         return Err(places.problem(file.description.span(), "the description is empty"));
     }
     let dockerfile = folder.join("Dockerfile");
+    let File { directories, files, binaries, links, .. } = file;
+    let additions = Additions { directories, files, binaries, links };
+    if file.image.is_none()
+        && let Some(span) = additions.first()
+    {
+        let what = "`[[files]]`, `[[directories]]`, `[[binaries]]` and `[[links]]` go on top of an `image`";
+        return Err(places.problem(span, what).remedy("in a recipe they are `[[recipe.files]]` and so on"));
+    }
     let source = match (file.recipe, file.image) {
         (Some(_), Some(image)) => {
             return Err(places
@@ -266,7 +324,9 @@ fn parse(name: &str, folder: &Path, text: &str) -> Result<Definition> {
             if image.get_ref().trim().is_empty() || image.get_ref().contains(char::is_whitespace) {
                 return Err(places.problem(image.span(), "this is not an image reference"));
             }
-            Source::Image(image.into_inner())
+            let pulled = Pulled { reference: image.into_inner(), additions };
+            pulled.own().check(&places, folder)?;
+            Source::Image(Box::new(pulled))
         }
         (None, None) if dockerfile.is_file() => Source::Dockerfile(dockerfile),
         (None, None) => {
@@ -320,41 +380,7 @@ fn json(value: toml::Value) -> Option<serde_json::Value> {
 }
 
 fn check_recipe(places: &Places<'_>, folder: &Path, recipe: &Recipe) -> Result<()> {
-    let mut taken: BTreeMap<&ImagePath, &str> = BTreeMap::new();
-    let paths = (recipe.files.iter().map(|e| (&e.path, "file")))
-        .chain(recipe.directories.iter().map(|e| (&e.path, "directory")))
-        .chain(recipe.links.iter().map(|e| (&e.path, "link")))
-        .chain(recipe.binaries.iter().map(|e| (&e.path, "binary")));
-    for (path, what) in paths {
-        if let Some(other) = taken.insert(path.get_ref(), what) {
-            let text = format!("{} is stated twice, as {other} and as {what}", path.get_ref());
-            return Err(places.problem(path.span(), text));
-        }
-    }
-    for file in &recipe.files {
-        match (&file.source, &file.contents) {
-            (Some(source), None) => {
-                let name = Path::new(source.get_ref());
-                let plain = name.components().all(|c| matches!(c, std::path::Component::Normal(_)));
-                if !plain || name.as_os_str().is_empty() {
-                    let text = format!("source {:?} must lie in the component's folder", source.get_ref());
-                    return Err(places.problem(source.span(), text));
-                }
-                if !folder.join(name).is_file() {
-                    let text = format!("there is no file {}", folder.join(name).display());
-                    return Err(places.problem(source.span(), text));
-                }
-            }
-            (None, Some(_)) => {}
-            (Some(source), Some(_)) => {
-                return Err(places.problem(source.span(), "give `source` or `contents`, not both"));
-            }
-            (None, None) => {
-                let text = format!("file {} needs `source` or `contents`", file.path.get_ref());
-                return Err(places.problem(file.path.span(), text));
-            }
-        }
-    }
+    recipe.own().check(places, folder)?;
     // root, nobody and nogroup are always there; stating one with its number changes its other fields.
     let mut names = BTreeMap::new();
     let mut numbers = BTreeMap::new();

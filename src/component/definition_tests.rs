@@ -93,3 +93,21 @@ fn a_component_has_exactly_one_source() {
     let all = load_all(folder.path()).unwrap();
     assert!(matches!(&all[..], [Definition { source: Source::Dockerfile(_), .. }]));
 }
+
+#[test]
+fn an_image_takes_files_on_top_and_a_recipe_has_its_own() {
+    let text = "description = \"x\"\nimage = \"a:1\"\n[[files]]\npath = \"/etc/a\"\ncontents = \"a\"\n\
+                [[binaries]]\npackage = \"p\"\nbinary = \"b\"\npath = \"/usr/bin/b\"\n";
+    let Source::Image(image) = of(text).unwrap().source else { panic!() };
+    assert_eq!((image.reference.as_str(), image.own().files.len()), ("a:1", 1));
+    assert_eq!(image.own().wanted()[0].binary, "b");
+    for (from, to, place, words) in [
+        ("image = \"a:1\"", "[recipe]", "4:8", "[[recipe.files]]"),
+        ("/usr/bin/b", "/etc/a", "9:8", "twice"),
+        ("contents = \"a\"", "source = \"absent\"", "5:10", "no file"),
+        ("contents = \"a\"", "uid = 0", "4:8", "`source` or `contents`"),
+    ] {
+        let problem = of(&text.replace(from, to)).unwrap_err().to_string();
+        assert!(problem.contains(&format!("component.toml:{place}")) && problem.contains(words), "{problem}");
+    }
+}

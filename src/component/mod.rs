@@ -11,6 +11,7 @@ pub mod definition;
 mod elf;
 mod filter;
 mod merge;
+mod own;
 mod packages;
 mod pulled;
 mod recipe;

@@ -3,52 +3,20 @@
 
 use super::binaries::Program;
 use super::build::{Context, Input, PackageRecord};
-use super::definition::{Definition, FileEntry, LABEL, Recipe};
+use super::definition::{Definition, LABEL, Recipe};
+use super::own::{self, OwnFile};
 use super::{accounts, ca_bundle, elf, filter, merge};
 use crate::debian::deb::{self, Control};
 use crate::debian::lock::Package;
 use crate::debian::{Error as DebianError, copyright};
 use crate::initramfs::cpio::Contents;
-use crate::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
+use crate::initramfs::tree::{Kind, Node, Tree, TreePath};
 use crate::oci::{self, Image, layer::through_links};
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
-use crate::store::Digest;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 /// What Debian's login gives to root; runc takes it from the image's configuration.
 const PATH_VARIABLE: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// A file of `[[recipe.files]]`, read once, so that key and image speak of the same bytes.
-pub(super) struct OwnFile<'a> {
-    pub entry: &'a FileEntry,
-    pub bytes: Vec<u8>,
-    pub mode: u32,
-}
-
-/// Reads the files that a recipe brings itself.
-pub(super) fn own_files<'a>(definition: &Definition, recipe: &'a Recipe) -> Result<Vec<OwnFile<'a>>> {
-    let mut all = Vec::new();
-    for entry in &recipe.files {
-        let mut mode = 0o644;
-        let bytes = match (&entry.source, &entry.contents) {
-            (Some(source), _) => {
-                let path = definition.folder.join(source.get_ref());
-                let bad =
-                    |e| Problem::usage("a file of the component cannot be read").in_file(&path).because(e);
-                if fs::metadata(&path).map_err(bad)?.permissions().mode() & 0o111 != 0 {
-                    mode = 0o755;
-                }
-                fs::read(&path).map_err(bad)?
-            }
-            (None, contents) => contents.clone().unwrap_or_default().into_bytes(),
-        };
-        let mode = entry.mode.map_or(mode, |m| m.0);
-        all.push(OwnFile { entry, bytes, mode });
-    }
-    Ok(all)
-}
 
 /// Makes the image. Every package must be in the store.
 pub(super) fn assemble(
@@ -181,28 +149,7 @@ fn add_own(
     if let Some(bundle) = bundle {
         add(tree, &fixed(ca_bundle::PATH)?, Node::file(bundle, 0o644, latest))?;
     }
-    for entry in &recipe.directories {
-        let mut node = Node::directory(entry.mode.0, latest);
-        (node.uid, node.gid) = (entry.uid, entry.gid);
-        add(tree, &entry.path.get_ref().0, node)?;
-    }
-    for OwnFile { entry, bytes, mode } in files {
-        let mut node = Node::file(bytes.clone(), *mode, latest);
-        (node.uid, node.gid) = (entry.uid, entry.gid);
-        add(tree, &entry.path.get_ref().0, node)?;
-    }
-    for entry in &recipe.binaries {
-        let is = |p: &&Program| p.package == entry.package && p.binary == entry.binary;
-        let program = programs.iter().find(is).ok_or_else(|| {
-            Problem::new(format!("program {} of {} was not built", entry.binary, entry.package))
-        })?;
-        let content = Content::Blob { digest: program.digest, offset: 0, len: program.size };
-        add(tree, &entry.path.get_ref().0, Node::new(Kind::File(content), entry.mode.0, latest))?;
-    }
-    for entry in &recipe.links {
-        add(tree, &entry.path.get_ref().0, Node::symlink(entry.target.0.as_bytes(), latest))?;
-    }
-    Ok(())
+    recipe.own().put(files, programs, latest, |path, node| add(tree, path, node))
 }
 
 /// What decided the image, for the manifest.
@@ -218,15 +165,6 @@ pub(super) fn inputs(
         name: p.file.clone(),
         digest: p.sha256,
     }));
-    all.extend(files.iter().filter_map(|f| {
-        let source = f.entry.source.as_ref()?.get_ref();
-        let name = format!("{}/{source}", definition.name);
-        Some(Input { kind: "file".to_owned(), name, digest: Digest::of(&f.bytes) })
-    }));
-    all.extend(programs.iter().map(|p| Input {
-        kind: "program".to_owned(),
-        name: format!("{}/{}", p.package, p.binary),
-        digest: p.digest,
-    }));
+    all.extend(own::inputs(definition, files, programs));
     all
 }

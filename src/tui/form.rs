@@ -178,6 +178,17 @@ impl Form {
         }
     }
 
+    /// Where the value comes from, in one short word.
+    pub fn short_origin(&self, id: Id) -> String {
+        let origin = self.origin(id);
+        match &self.site.resolved(id).origin {
+            _ if origin == "edited" => origin,
+            Origin::Profile { .. } => "profile".to_owned(),
+            Origin::Environment(_) | Origin::Ambient(_) => "env".to_owned(),
+            _ => origin,
+        }
+    }
+
     /// One sentence that says why the value is what it is.
     pub fn why(&self, id: Id) -> String {
         let field = id.field();

@@ -24,6 +24,8 @@ pub mod run;
 mod session;
 mod signals;
 pub mod step;
+#[cfg(test)]
+mod testing;
 pub mod theme;
 pub mod update;
 pub mod view;
@@ -32,7 +34,6 @@ mod words;
 use crate::cli::context::Context;
 use crate::problem::{Problem, Result};
 use crate::site::{FIELDS, Sources};
-use crate::store::Store;
 use effects::{Executor, Input, Place};
 use form::Environment;
 use model::Model;
@@ -77,7 +78,7 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         env,
         crate::site::certificates::now(),
     );
-    let place = Place { root: context.root.clone(), store: Store::default_root() };
+    let place = Place::new(&context.root);
     let first = update::begin(&mut model);
     let result = runtime.block_on(async {
         let input = Input::default();

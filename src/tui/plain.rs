@@ -379,7 +379,7 @@ impl<R: BufRead, W: Write> Plain<'_, R, W> {
 
 /// Asks on the terminal; gives the profile to build, if one is to be built.
 pub fn ask(root: &Path, env: Environment) -> Result<End> {
-    let place = Place { root: root.to_owned(), store: crate::store::Store::default_root() };
+    let place = Place::new(root);
     let (input, output) = (std::io::stdin().lock(), std::io::stderr());
     Plain { input, output, place: &place, env: Arc::new(env) }.run()
 }

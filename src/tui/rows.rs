@@ -15,6 +15,8 @@ use crate::site::{FIELDS, Field, Id, Section};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
     Heading(String),
+    /// Work that goes on.
+    Busy(String),
     /// Text that nothing can be done with.
     Note(Role, String),
     /// A word and a text about it.
@@ -38,7 +40,7 @@ pub enum Row {
 impl Row {
     /// Whether the focus can stand on it.
     pub fn can_focus(&self) -> bool {
-        !matches!(self, Self::Heading(_) | Self::Note(..) | Self::Pair(..))
+        !matches!(self, Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..))
     }
 }
 
@@ -46,7 +48,7 @@ impl Row {
 pub fn rows(model: &Model) -> Vec<Row> {
     match (model.screen, &model.site) {
         (Screen::Start, _) => start(model),
-        (Screen::Site, Some(site)) => step(site),
+        (Screen::Site, Some(site)) => step(model, site),
         (Screen::Site, None) => Vec::new(),
     }
 }
@@ -57,6 +59,10 @@ fn heading(text: impl Into<String>) -> Row {
 
 fn note(text: impl Into<String>) -> Row {
     Row::Note(Role::Muted, text.into())
+}
+
+fn looking() -> Row {
+    Row::Busy("Looking".to_owned())
 }
 
 fn start(model: &Model) -> Vec<Row> {
@@ -100,14 +106,14 @@ fn forms(step: Step) -> Vec<Row> {
     rows
 }
 
-fn step(site: &Site) -> Vec<Row> {
+fn step(model: &Model, site: &Site) -> Vec<Row> {
     let mut rows = Vec::new();
     match site.step {
         Step::Endpoints => {
             rows.extend(forms(site.step));
             rows.push(heading("Connection"));
             rows.push(Row::Do(Action::TestConnection, "Test the connection".to_owned()));
-            rows.extend(connection(site));
+            rows.extend(connection(model, site));
         }
         Step::Certificates => {
             rows.push(heading("What the image trusts"));
@@ -116,6 +122,9 @@ fn step(site: &Site) -> Vec<Row> {
             rows.push(Row::Do(Action::PasteCertificate, "Paste certificates".to_owned()));
             rows.push(Row::Do(Action::TakeCertificate, "Take them from a file".to_owned()));
             rows.push(Row::Do(Action::FetchChain, "Fetch the chain from the orchestrator".to_owned()));
+            if site.fetched.busy(model.now) {
+                rows.push(Row::Busy("Fetching the chain; Esc cancels".to_owned()));
+            }
             rows.push(Row::Do(Action::Placeholder, "Make placeholders, for a trial".to_owned()));
             rows.push(heading("Settings"));
             rows.extend(forms(site.step));
@@ -125,7 +134,7 @@ fn step(site: &Site) -> Vec<Row> {
             match site.components.value() {
                 Some(Ok(entries)) => rows.extend(entries.iter().map(|e| Row::Component(e.name.clone()))),
                 Some(Err(problem)) => rows.push(Row::Note(Role::Error, problem.what().to_owned())),
-                None => rows.push(note("Looking.")),
+                None => rows.push(looking()),
             }
             rows.extend(forms(site.step));
         }
@@ -140,16 +149,22 @@ fn step(site: &Site) -> Vec<Row> {
 }
 
 /// What the connection test has found, below its row.
-fn connection(site: &Site) -> Vec<Row> {
+fn connection(model: &Model, site: &Site) -> Vec<Row> {
+    if site.probe.busy(model.now) {
+        return vec![Row::Busy("Testing the connection; Esc cancels".to_owned())];
+    }
     if site.probe.skipped {
         return vec![note("Skipped: nothing of this was tried.")];
     }
-    let Some(probes) = site.probe.value() else { return Vec::new() };
+    let Some((probes, at)) = &site.probe.answer else { return Vec::new() };
+    let ago = super::words::ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
     let row = |probe: &super::data::Probe| match &probe.result {
         Ok(time) => Row::Note(Role::Ok, format!("{}  answers in {} ms", probe.target, time.as_millis())),
         Err(why) => Row::Note(Role::Error, format!("{}  {why}", probe.target)),
     };
-    probes.iter().map(row).collect()
+    let mut rows: Vec<Row> = probes.iter().map(row).collect();
+    rows.push(note(format!("Tested {ago}.")));
+    rows
 }
 
 fn certificates(site: &Site) -> Vec<Row> {
@@ -167,7 +182,7 @@ fn certificates(site: &Site) -> Vec<Row> {
             rows.extend(problem.causes().iter().map(|cause| Row::Note(Role::Error, cause.clone())));
             rows
         }
-        None => vec![note("Looking.")],
+        None => vec![looking()],
     }
 }
 
@@ -218,7 +233,7 @@ fn review(site: &Site) -> Vec<Row> {
 
 fn plan(site: &Site) -> Vec<Row> {
     let rows = match site.plan.value() {
-        None => return vec![note("Looking.")],
+        None => return vec![looking()],
         Some(Err(problem)) => return vec![Row::Note(Role::Error, problem.what().to_owned())],
         Some(Ok(rows)) => rows,
     };

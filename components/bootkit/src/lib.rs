@@ -30,7 +30,7 @@ pub const NAME: &str = "bootkit";
 pub async fn keep(wanted: &Wanted, places: &Places, talk: &mut Talk) {
     let Some(image) = wanted.image() else {
         talk.tell(
-            "there is no worker to run: the kernel command line has neither tink_worker_image= nor \
+            "there is no worker to run: the kernel command line names one neither in tink_worker_image= nor by \
              docker_registry=; add one of them in the boot loader's menu",
         );
         return std::future::pending().await;

@@ -1,12 +1,15 @@
-//! Where things lie, as the engine sees them.
+//! Where the worker's container runs: what differs between a HookOS machine and one that tests this.
 
 use std::path::PathBuf;
 
-/// Sources of the worker's mounts, and the engine's socket as this program sees it.
 #[derive(Debug, Clone)]
 pub struct Places {
+    /// The engine's socket as this program sees it.
     pub socket: PathBuf,
+    /// Source, as the engine sees it, and target.
     pub mounts: Vec<(String, &'static str)>,
+    /// Always on a HookOS machine; an engine in a sandbox cannot.
+    pub privileged: bool,
 }
 
 impl Default for Places {
@@ -21,6 +24,7 @@ impl Default for Places {
                 // The engine is in a container too; there the machine's /run is at /host_root.
                 ("/host_root/run".to_owned(), "/run"),
             ],
+            privileged: true,
         }
     }
 }

@@ -20,11 +20,7 @@ pub async fn pull(docker: &Docker, wanted: &Wanted, image: &Image, talk: &mut Ta
     let mut waits = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     talk.say(&format!("pulling {}", image.full));
     while let Err(why) = once(docker, wanted, image, talk).await {
-        let told = match words::meaning(&why) {
-            Some(meaning) => format!("cannot pull {}: {meaning} ({why})", image.full),
-            None => format!("cannot pull {}: {why}", image.full),
-        };
-        talk.tell_once(&told);
+        talk.tell_once(&format!("cannot pull {}: {}", image.full, words::of_pull(&why)));
         if docker.inspect_image(&image.full).await.is_ok() {
             talk.tell_once(&format!("using the image {} that is here already", image.full));
             return;

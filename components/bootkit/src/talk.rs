@@ -1,21 +1,21 @@
 //! What this program says: to its log always, to the consoles what a person there should know.
 
 use crate::NAME;
+use hookos_guest::again::Again;
 use hookos_guest::notice;
 use hookos_guest::secret::Secrets;
-use std::collections::BTreeSet;
+use std::time::Instant;
 
 /// Every line goes through here, so no secret gets out.
 pub struct Talk {
     secrets: Secrets,
-    told: BTreeSet<String>,
-    #[allow(clippy::type_complexity)]
+    told: Again,
     listener: Option<Box<dyn FnMut(&str) + Send>>,
 }
 
 impl Talk {
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets, told: BTreeSet::new(), listener: None }
+        Self { secrets, told: Again::default(), listener: None }
     }
 
     /// Gives every line to `listener` instead of the log and the consoles.
@@ -41,14 +41,15 @@ impl Talk {
         }
     }
 
-    /// For the consoles when it is new since the last [`Talk::news`], for the log alone when not.
+    /// For the consoles when it is new since the last [`Talk::news`] or was told long ago, for the log alone
+    /// when not.
     pub fn tell_once(&mut self, text: &str) {
-        if self.told.insert(text.to_owned()) { self.tell(text) } else { self.say(text) }
+        if self.told.is_due(text, Instant::now()) { self.tell(text) } else { self.say(text) }
     }
 
     /// For the consoles: something went well, so troubles that come again are told again.
     pub fn news(&mut self, text: &str) {
-        self.told.clear();
+        self.told.forget();
         self.tell(text);
     }
 }

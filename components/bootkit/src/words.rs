@@ -2,13 +2,17 @@
 
 use bollard::errors::Error;
 
-/// A word in the engine's or registry's message, and what it means to a person at the machine. The first
-/// that fits counts, so what is certain comes before what is vague.
-const MEANINGS: &[(&[&str], &str)] = &[
-    (
-        &["no space left", "enospc"],
-        "the engine's storage is full: the image needs a machine with more memory",
-    ),
+/// Parts of a message in lower case, and what it means to a person at the machine.
+type Meaning = (&'static [&'static str], &'static str);
+
+/// Of this machine. In each list the first that fits counts: what is certain comes before what is vague.
+const MACHINE: &[Meaning] = &[
+    (&["no space left"], "the engine's storage is full: the image needs a machine with more memory"),
+    (&["exec format error", "no matching manifest"], "the image is for another kind of machine"),
+];
+
+/// Of a registry, or the way to it.
+const REGISTRY: &[Meaning] = &[
     (&["x509", "certificate", "tls: "], "the registry's TLS certificate is not accepted"),
     (&["gave http response to https"], "the registry speaks plain HTTP: name it in insecure_registries="),
     (
@@ -17,11 +21,11 @@ const MEANINGS: &[(&[&str], &str)] = &[
     ),
     (&["denied", "forbidden", " 403"], "the registry does not allow this image to be pulled"),
     (&["toomanyrequests", "too many requests", " 429"], "the registry says: too many requests"),
+    (&["no such host", "server misbehaving", "name resolution"], "the registry's name cannot be resolved"),
     (
         &["manifest unknown", "name unknown", "not found", " 404", "does not exist"],
         "the registry has no such image",
     ),
-    (&["no such host", "server misbehaving", "name resolution"], "the registry's name cannot be resolved"),
     (&["proxyconnect"], "the proxy does not answer"),
     (&["connection refused"], "nothing answers at the registry's address"),
     (&["no route to host", "network is unreachable"], "there is no route to the registry"),
@@ -30,7 +34,6 @@ const MEANINGS: &[(&[&str], &str)] = &[
         "the registry, or the way to it, is not ready",
     ),
     (&["timeout", "deadline exceeded", "timed out", "no progress"], "the registry does not answer in time"),
-    (&["exec format error", "no matching manifest"], "the image is for another kind of machine"),
     (&["connection reset", "eof", "broken pipe"], "the connection was cut"),
 ];
 
@@ -44,11 +47,22 @@ pub fn message(error: &Error) -> String {
     }
 }
 
-/// What a message means, if that is known.
-pub fn meaning(message: &str) -> Option<&'static str> {
+/// A failure of the engine itself: the message, after what it means if that is known.
+pub fn of_machine(message: &str) -> String {
+    explained(message, MACHINE.iter())
+}
+
+/// A failed pull: the message, after what it means if that is known.
+pub fn of_pull(message: &str) -> String {
+    explained(message, MACHINE.iter().chain(REGISTRY))
+}
+
+fn explained<'a>(message: &str, mut meanings: impl Iterator<Item = &'a Meaning>) -> String {
     let text = message.to_ascii_lowercase();
-    let fits = |words: &&(&[&str], &str)| words.0.iter().any(|word| text.contains(word));
-    MEANINGS.iter().find(fits).map(|(_, meaning)| *meaning)
+    match meanings.find(|(words, _)| words.iter().any(|word| text.contains(word))) {
+        Some((_, meaning)) => format!("{meaning} ({message})"),
+        None => message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -82,16 +96,18 @@ mod tests {
                 "in time",
             ),
         ] {
-            let got = meaning(message).unwrap();
-            assert!(got.contains(word), "{message}: {got}");
+            let got = of_pull(message);
+            assert!(got.contains(word) && got.ends_with(&format!("({message})")), "{got}");
         }
-        assert_eq!(meaning("something new"), None);
+        assert_eq!(of_pull("something new"), "something new");
+        let program = "exec: \"/worker\": executable file not found in $PATH";
+        assert_eq!(of_machine(program), program, "no registry is to blame");
     }
 
     proptest! {
         #[test]
         fn any_message(text in ".{0,80}") {
-            let _ = meaning(&text);
+            prop_assert!(of_pull(&text).contains(&text));
         }
     }
 }

@@ -23,6 +23,8 @@ pub const CONTAINER: &str = "tink-worker";
 const SETTLE: Duration = Duration::from_secs(3);
 /// Lines of a failed worker's output that are shown.
 const LINES: usize = 5;
+/// Lines among which they are looked for.
+const LOOK_BACK: &str = "40";
 
 /// The id of a worker that runs and is what is wanted, left by an earlier run of this program: it may
 /// be in the middle of a workflow.
@@ -32,7 +34,7 @@ pub async fn adopt(docker: &Docker, wanted: &Wanted, image: &Image) -> Option<St
     let env = config.env.as_deref().unwrap_or_default();
     let same = config.image.as_deref() == Some(&image.full)
         && wanted.environment().iter().all(|item| env.contains(item));
-    (same && runs(&found)).then_some(found.id)?
+    (same && is_up(found.state.as_ref())).then_some(found.id)?
 }
 
 /// Removes the old container, makes a new one, and gives its id once it has run for some seconds.
@@ -53,7 +55,7 @@ pub async fn start(
     if runs(&found) {
         return Ok(id);
     }
-    let why = format!("the worker {} {}", image.full, ending(found.state.as_ref()));
+    let why = format!("the worker {} {}", image.full, ended(docker, &id).await);
     let lines = last_lines(docker, &id).await;
     // Else the engine would go on starting it while this program waits.
     if let Err(why) = remove(docker).await {
@@ -81,7 +83,7 @@ fn container(wanted: &Wanted, image: &Image, places: &Places) -> ContainerCreate
         host_config: Some(HostConfig {
             mounts: Some(places.mounts.iter().map(mount).collect()),
             network_mode: Some("host".to_owned()),
-            privileged: Some(true),
+            privileged: Some(places.privileged),
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
                 maximum_retry_count: None,
@@ -101,19 +103,28 @@ async fn remove(docker: &Docker) -> Result<(), String> {
 }
 
 fn failed(verb: &str, error: &Error) -> String {
-    let message = words::message(error);
-    match words::meaning(&message) {
-        Some(meaning) => format!("cannot {verb} the worker's container: {meaning} ({message})"),
-        None => format!("cannot {verb} the worker's container: {message}"),
-    }
+    format!("cannot {verb} the worker's container: {}", words::of_machine(&words::message(error)))
+}
+
+fn is_up(state: Option<&ContainerState>) -> bool {
+    state.is_some_and(|s| s.running == Some(true) && s.restarting != Some(true))
 }
 
 /// Up, and at its first go: one that ends and is started again by the engine may be up at any moment.
 fn runs(found: &ContainerInspectResponse) -> bool {
-    let state = found.state.as_ref();
-    let up = state.and_then(|s| s.running).unwrap_or(false);
-    let again = state.and_then(|s| s.restarting).unwrap_or(false) || found.restart_count.unwrap_or(0) > 0;
-    up && !again
+    is_up(found.state.as_ref()) && found.restart_count.unwrap_or(0) == 0
+}
+
+/// How a worker ended that the engine starts again and again. While it runs the engine does not tell how
+/// the run before ended, so this waits for the next end.
+async fn ended(docker: &Docker, id: &str) -> String {
+    for _ in 0..60 {
+        match docker.inspect_container(id, None).await.map(|found| found.state) {
+            Ok(Some(state)) if !is_up(Some(&state)) => return ending(Some(&state)),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    "ends and is started again".to_owned()
 }
 
 /// How a container ended, in words.
@@ -129,14 +140,24 @@ pub fn ending(state: Option<&ContainerState>) -> String {
 
 /// The end of the container's output, in one line; empty when there is none or it cannot be read.
 pub async fn last_lines(docker: &Docker, id: &str) -> String {
-    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&LINES.to_string()).build();
+    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOOK_BACK).build();
     let mut logs = docker.logs(id, Some(options));
     let mut lines = Vec::new();
     while let Ok(Some(Ok(line))) = tokio::time::timeout(Duration::from_secs(5), logs.next()).await {
         lines.push(line.to_string().trim().to_owned());
     }
-    lines.retain(|line| !line.is_empty());
-    lines.join(" | ")
+    different(&lines).join(" | ")
+}
+
+/// The last lines that differ: a program that was started again and again says the same each time.
+fn different(lines: &[String]) -> Vec<&str> {
+    let mut out: Vec<&str> = Vec::new();
+    for line in lines.iter().rev().map(String::as_str).filter(|line| !line.is_empty()) {
+        if out.len() < LINES && !out.contains(&line) {
+            out.insert(0, line);
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -163,6 +184,14 @@ mod tests {
             ("/host_root/run", "/run"),
         ];
         assert_eq!(mounts, want.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn repeated_lines_are_shown_once() {
+        let lines = ["old", "a", "b", "", "a", "b"].map(str::to_owned);
+        assert_eq!(different(&lines), ["old", "a", "b"]);
+        let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+        assert_eq!(different(&many), ["4", "5", "6", "7", "8"]);
     }
 
     #[test]

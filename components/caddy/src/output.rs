@@ -2,15 +2,18 @@
 //!
 //! At level DEBUG Caddy writes lines for each request. The log collectors read those lines and send them
 //! through Caddy, which writes lines: without end, and without news. So what Caddy does well for
-//! the logging route is left out here; warnings and errors stay, for they come only as long as
-//! something is wrong.
+//! the logging route is left out here. Errors stay; of the logging route, one of a kind now and then.
 
 use crate::NAME;
+use hookos_guest::again::Again;
 use hookos_guest::notice;
 use serde_json::Value;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+
+/// The collectors' path.
+const LOGS: &str = "/v1/logs";
 
 /// Which debug lines are not passed on.
 #[derive(Debug, Clone)]
@@ -26,18 +29,20 @@ impl Quiet {
     pub async fn pass_on(&self, from: impl AsyncRead + Unpin, mut to: impl Write) -> io::Result<()> {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
-        let mut complaints = Complaints::default();
+        let mut told = Again::default();
         loop {
             line.clear();
             if from.read_until(b'\n', &mut line).await? == 0 {
                 return Ok(());
             }
-            if let Some(failure) = failure(&line)
-                && complaints.take(&failure, Instant::now())
-            {
-                notice::warn(NAME, &failure);
+            let failure = failure(&line);
+            let news = failure.as_ref().is_some_and(|f| told.is_due(&f.kind, Instant::now()));
+            if news && let Some(failure) = &failure {
+                notice::warn(NAME, &failure.text);
             }
-            if !self.drops(&line) {
+            // Each try to send logs fails with a line, which is a log to send.
+            let endless = !news && failure.is_some_and(|f| f.of_logging);
+            if !endless && !self.drops(&line) {
                 // Init reads the other end; when it does not, there is nowhere to say so.
                 let _ = to.write_all(&line);
             }
@@ -60,61 +65,70 @@ impl Quiet {
         let logging = upstream.is_some() && upstream == self.logging.as_deref().map(bare);
         // Another route may have the same upstream; a round trip tells which it was.
         let uri = entry.get("request").and_then(|r| r.get("uri")).and_then(Value::as_str);
-        own || logging && uri.is_none_or(|uri| uri.starts_with("/v1/"))
+        own || logging && uri.is_none_or(|uri| uri.starts_with(LOGS))
             || says("msg") == Some("handling response")
     }
 }
 
-/// The sentence for the console, when a line tells of a request that came to nothing.
-fn failure(line: &[u8]) -> Option<String> {
-    let entry: Value = serde_json::from_slice(line).ok()?;
-    let request = entry.get("request")?;
-    let says = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
-    let message = says(&entry, "msg")
-        .filter(|m| says(&entry, "logger").as_deref() == Some("http.log.error") && m != "context canceled")?;
-    Some(format!(
-        "{} {}{}: {message}",
-        says(request, "method")?,
-        says(request, "host")?,
-        says(request, "uri")?
-    ))
+/// A request that came to nothing.
+#[derive(Debug, PartialEq, Eq)]
+struct Failure {
+    /// The sentence for the console.
+    text: String,
+    /// What it has in common with others of its kind: no path, and no numbers, such as those of ports.
+    kind: String,
+    of_logging: bool,
 }
 
-/// Keeps the console readable: programs ask again and again.
-#[derive(Default)]
-struct Complaints(Option<(String, Instant)>);
-
-impl Complaints {
-    /// Whether to say it: something new, or the same after a minute; and at most one each second.
-    fn take(&mut self, what: &str, now: Instant) -> bool {
-        let due = self.0.as_ref().is_none_or(|(last, at)| {
-            let wait = if last == what { Duration::from_secs(60) } else { Duration::from_secs(1) };
-            now.duration_since(*at) >= wait
-        });
-        if due {
-            self.0 = Some((what.to_owned(), now));
-        }
-        due
+fn failure(line: &[u8]) -> Option<Failure> {
+    let entry: Value = serde_json::from_slice(line).ok()?;
+    let says = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
+    let message = says(&entry, "msg")?;
+    // A client that goes away is no failure.
+    if says(&entry, "logger")? != "http.log.error" || message == "context canceled" {
+        return None;
     }
+    let request = entry.get("request")?;
+    let (method, host, uri) = (says(request, "method")?, says(request, "host")?, says(request, "uri")?);
+    let kind = message.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    Some(Failure {
+        text: format!("{method} {host}{uri}: {message}"),
+        kind: format!("{host} {kind}"),
+        of_logging: uri.starts_with(LOGS),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failing(host: &str, uri: &str, message: &str) -> String {
+        format!(
+            r#"{{"level":"error","logger":"http.log.error","msg":"{message}","request":{{"method":"GET","host":"{host}","uri":"{uri}"}},"status":502}}"#
+        ) + "\n"
+    }
+
     #[test]
-    fn failures_reach_the_console_now_and_then() {
-        let line = br#"{"level":"error","logger":"http.log.error","msg":"dial tcp: no such host","request":{"method":"GET","host":"localhost:7443","uri":"/v2/"},"status":502}"#;
-        let text = failure(line).unwrap();
+    fn failures_of_a_kind_are_told_apart_from_others() {
+        let of = |host: &str, message: &str| failure(failing(host, "/v2/", message).as_bytes()).unwrap();
+        let text = of("localhost:7443", "dial tcp: no such host").text;
         assert_eq!(text, "GET localhost:7443/v2/: dial tcp: no such host");
-        assert_eq!(failure(&line.map(|b| if b == b'.' { b'-' } else { b })), None);
+        assert_eq!(failure(failing("a", "/", "context canceled").as_bytes()), None);
         assert_eq!(failure(b"no JSON"), None);
-        let mut complaints = Complaints::default();
-        let start = Instant::now();
-        let mut at = |seconds, what: &str| complaints.take(what, start + Duration::from_secs(seconds));
-        assert!(at(0, "a"));
-        assert!(!at(0, "b") && !at(30, "a"));
-        assert!(at(31, "b") && !at(90, "b") && at(91, "b"));
+        let kind = |host: &str, message: &str| of(host, message).kind;
+        assert_eq!(kind("a", "read from port 1234"), kind("a", "read from port 56789"));
+        assert_ne!(kind("a", "read from port 1"), kind("b", "read from port 1"));
+        assert_ne!(kind("a", "read from port 1"), kind("a", "another"));
+    }
+
+    #[tokio::test]
+    async fn failures_to_send_logs_do_not_fill_the_log() {
+        let quiet = Quiet { socket: "/s".to_owned(), logging: None };
+        let one = failing("127.0.0.1:24224", "/v1/logs", "dial tcp: refused");
+        let other = failing("127.0.0.1", "/tink-stack/a", "dial tcp: refused");
+        let mut log = Vec::new();
+        quiet.pass_on(format!("{one}{other}{one}{other}{one}").as_bytes(), &mut log).await.unwrap();
+        assert_eq!(String::from_utf8(log).unwrap(), format!("{one}{other}{other}"));
     }
 
     #[test]

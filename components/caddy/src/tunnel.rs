@@ -15,7 +15,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
 /// As long as Caddy would try to connect.
@@ -64,12 +65,15 @@ impl Tunnel {
     }
 
     async fn serve(self, listener: UnixListener) {
+        let said = Arc::new(Mutex::new(None));
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let tunnel = self.clone();
+                    let (tunnel, said) = (self.clone(), Arc::clone(&said));
                     tokio::spawn(async move {
-                        if let Err(e) = tunnel.carry(stream).await {
+                        if let Err(e) = tunnel.carry(stream).await
+                            && due(&said)
+                        {
                             let (host, port) = &tunnel.proxy;
                             let what = format!("no way to {} by the proxy {host}:{port}: {e}", tunnel.target);
                             notice::say(NAME, &what);
@@ -111,6 +115,16 @@ impl Tunnel {
         }
         hyper::upgrade::on(response).await.map_err(io::Error::other)
     }
+}
+
+/// Whether to say it again: a line for each try to send logs would be a log to send.
+fn due(said: &Mutex<Option<Instant>>) -> bool {
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = said.is_none_or(|at| at.elapsed() >= Duration::from_secs(60));
+    if due {
+        *said = Some(Instant::now());
+    }
+    due
 }
 
 #[cfg(test)]

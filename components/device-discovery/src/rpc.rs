@@ -187,7 +187,7 @@ pub async fn create_nodes(
 fn words(status: &Status, peer: &str) -> String {
     let said = if status.message().is_empty() { String::new() } else { format!(": {}", status.message()) };
     match status.code() {
-        Code::Unauthenticated => format!("{peer} does not accept the token{said}"),
+        Code::Unauthenticated => format!("{peer} refuses access{said}"),
         Code::PermissionDenied => format!("{peer} does not permit this{said}"),
         Code::Unimplemented => {
             format!("{peer} does not offer the onboarding service; is the address right?{said}")

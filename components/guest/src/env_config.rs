@@ -26,3 +26,35 @@ mod tests {
         assert_eq!(got["E"], "x y");
     }
 }
+
+#[cfg(test)]
+mod laws {
+    use super::parse;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_file(text in "\\PC{0,200}(\n\\PC{0,40}){0,5}") {
+            for (key, value) in parse(&text) {
+                prop_assert_eq!(key.trim(), key.as_str());
+                prop_assert!(!key.contains(['=', '\n']) && !key.starts_with('#'));
+                prop_assert!(!value.contains('\n'));
+            }
+        }
+
+        /// What the site segment writes is read back, whatever blanks and comments stand around it.
+        #[test]
+        fn settings_come_back(
+            settings in proptest::collection::btree_map("[A-Za-z_]{1,12}", "[!-~&&[^\"#]]{0,20}", 0..8),
+            quoted in any::<bool>(),
+            blanks in "[ \t]{0,3}",
+        ) {
+            let mut text = "# a comment = not a setting\n\n".to_owned();
+            for (key, value) in &settings {
+                let quote = if quoted { "\"" } else { "" };
+                text.push_str(&format!("{blanks}{key}{blanks}={blanks}{quote}{value}{quote}{blanks}\n"));
+            }
+            prop_assert_eq!(parse(&text), settings);
+        }
+    }
+}

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod again;
 pub mod cmdline;
 pub mod control;
 pub mod env_config;

@@ -10,11 +10,14 @@ const STARS: &str = "***";
 pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Adds a secret, in the forms in which it may turn up: as given, and as Go and JSON write it in
-    /// quotes. Empty ones are no secrets.
+    /// Adds a secret, in the forms in which it may turn up: as given, in JSON, and both of them once
+    /// more in the quotes of a log line. Empty ones are no secrets.
     pub fn add(&mut self, secret: &str) {
-        let quoted = secret.replace('\\', "\\\\").replace('"', "\\\"");
-        for form in [secret.to_owned(), quoted] {
+        let json = quoted(secret);
+        // Go writes these three of JSON as for a web page.
+        let web = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+        let twice = [quoted(&json), quoted(&web)];
+        for form in [secret.to_owned(), json, web].into_iter().chain(twice) {
             if !form.is_empty() && !self.0.contains(&form) {
                 self.0.push(form);
             }
@@ -54,6 +57,11 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} secrets", self.0.len())
     }
+}
+
+/// As between quotation marks.
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// The password in a URL's user part. Up to the last `@` before the path: a password may hold one.
@@ -101,6 +109,11 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.add(r#"a"b\c"#);
         assert_eq!(secrets.hide(r#"x a"b\c y "a\"b\\c""#), r#"x *** y "***""#);
+        // A line of dockerd's log with an object in it: msg="{\"Env\":[\"P=...\"]}".
+        let mut secrets = Secrets::default();
+        secrets.add(r#"p<"1&\"#);
+        assert_eq!(secrets.hide(r#"\"P=p\\u003c\\\"1\\u0026\\\\\""#), r#"\"P=***\""#);
+        assert_eq!(secrets.hide(r#""p\u003c\"1\u0026\\""#), r#""***""#);
     }
 
     proptest! {

@@ -41,6 +41,8 @@ impl Wanted {
         let proxies = Proxies::choose(cmdline, site);
         let mut secrets = Secrets::default();
         proxies.secrets(&mut secrets);
+        // With `debug` the engine logs the worker's environment.
+        secrets.add(cmdline.value("registry_password").unwrap_or_default());
         let given = proxies.environment().into_iter().filter(|(_, value)| !value.is_empty());
         Self {
             debug: cmdline.value("DEBUG").is_some_and(is_true),
@@ -134,7 +136,7 @@ mod tests {
     fn everything_from_the_command_line() {
         let got = wanted(
             "DEBUG=true syslog_host=192.0.2.9 insecure_registries=reg.example.com:5000,,a/b \
-             HTTPS_PROXY=http://u:hunter2@proxy:3128",
+             HTTPS_PROXY=http://u:hunter2@proxy:3128 registry_password=hunter3",
             "http_proxy=http://site",
         );
         let json = got.json();
@@ -144,6 +146,7 @@ mod tests {
         assert!(got.complaints.len() == 1 && got.complaints[0].contains("a/b"), "{:?}", got.complaints);
         assert_eq!(got.proxies, [("HTTPS_PROXY", "http://u:hunter2@proxy:3128".to_owned())]);
         assert!(got.summary().iter().all(|line| !line.contains("hunter2")), "{:?}", got.summary());
+        assert_eq!(got.secrets.hide("REGISTRY_PASSWORD=hunter3"), "REGISTRY_PASSWORD=***");
         // Proxies go to the engine by its environment: the file needs no password.
         assert!(!json.to_string().contains("hunter2"));
     }

@@ -2,6 +2,7 @@
 //! answers with a message.
 
 pub mod certs;
+pub mod drafts;
 mod input;
 pub mod sites;
 pub mod work;
@@ -12,12 +13,13 @@ use super::msg::{Effect, Msg};
 use super::run::World;
 use super::session;
 use crate::problem::Problem;
+use crate::store::{Digest, Store};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::clipboard::CopyToClipboard;
 use ratatui::crossterm::execute;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
@@ -26,6 +28,22 @@ pub struct Place {
     /// The project's folder.
     pub root: PathBuf,
     pub store: PathBuf,
+    /// Where unsaved input is kept, if there is such a place.
+    pub drafts: Option<PathBuf>,
+}
+
+impl Place {
+    /// This project, with the folders of this person.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), store: Store::default_root(), drafts: drafts::folder() }
+    }
+
+    /// A short name of the project, for files outside of it.
+    fn project(&self) -> String {
+        let mut name = Digest::of(self.root.as_os_str().as_encoded_bytes()).hex();
+        name.truncate(12);
+        name
+    }
 }
 
 /// Does effects on a real terminal.
@@ -107,7 +125,19 @@ impl Executor {
                 self.go(move |place| Msg::Components(run, work::components(place, &site)));
             }
             Effect::Plan { run, site } => self.go(move |place| Msg::Planned(run, work::plan(place, &site))),
+            Effect::ResumeDraft(name) => self.go(move |place| Msg::Opened(drafts::resume(place, &name))),
+            Effect::CompareDraft(name) => self.go(move |place| Msg::Compared(drafts::compare(place, &name))),
+            // These two are short, and must be done when the program ends right after.
+            Effect::KeepDraft(draft) => self.told(drafts::keep(&self.place, &draft)),
+            Effect::DiscardDraft(name) => self.told(drafts::discard(&self.place, &name)),
             _ => {}
+        }
+    }
+
+    /// Tells of a problem with something that nobody waits for.
+    fn told(&self, result: crate::problem::Result<()>) {
+        if let Err(problem) = result {
+            let _ = self.answers.try_send(Msg::Done(Err(problem)));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 pub fn list(place: &Place) -> Result<Sites> {
-    let mut sites = Sites::default();
+    let mut sites = Sites { drafts: super::drafts::list(place), ..Sites::default() };
     for found in files::list(&place.root)? {
         // A broken profile is listed, with what is wrong.
         let problem = Profile::load(&found.path).and_then(|profile| {

@@ -189,7 +189,8 @@ fn changed(model: &mut Model, id: Id) {
     site.insist = None;
     let mut named = Vec::new();
     for (step, why) in Step::affected_by(id.field()) {
-        if *step != site.step && site.visited.contains(step) && site.review.insert(*step, why).is_none() {
+        if *step != site.step && site.visited.contains(step) {
+            site.review.insert(*step, why);
             named.push(format!("{} needs review: {why}.", step.title()));
         }
     }

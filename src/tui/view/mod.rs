@@ -8,6 +8,7 @@ pub mod text;
 
 use super::keys;
 use super::model::{Model, Screen};
+use super::step::Step;
 use super::theme::Role;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -40,7 +41,7 @@ pub fn view(model: &Model, frame: &mut Frame) {
     let body = match &model.site {
         Some(site) if model.screen == Screen::Site && area.width >= RAIL => {
             let [left, wall, right] =
-                Layout::horizontal([Constraint::Length(27), Constraint::Length(1), Constraint::Min(40)])
+                Layout::horizontal([Constraint::Length(33), Constraint::Length(1), Constraint::Min(40)])
                     .areas(body);
             rail::view(model, site, frame, left);
             let wall_line = Line::styled(model.theme.glyphs.wall(), model.theme.style(Role::Border));
@@ -73,12 +74,11 @@ fn header(model: &Model, frame: &mut Frame, area: Rect) {
     let (left, right) = match (&model.site, model.screen) {
         (Some(site), Screen::Site) => {
             let unsaved = if site.changed() { " (not saved)" } else { "" };
-            let step = format!(
-                "Step {}/{}: {}",
-                site.step.number(),
-                super::step::Step::ALL.len(),
-                site.step.title()
-            );
+            let all = Step::ALL;
+            // The rail says the same where there is room for it.
+            let signs: String = all.iter().map(|step| rail::look(site.state(*step), theme).0).collect();
+            let signs = if area.width < RAIL { format!("{signs}  ") } else { String::new() };
+            let step = format!("{signs}Step {}/{}: {}", site.step.number(), all.len(), site.step.title());
             (format!("{}{unsaved}", site.form.name), step)
         }
         _ => ("Sites".to_owned(), String::new()),
@@ -171,3 +171,6 @@ fn footer(model: &Model, frame: &mut Frame, area: Rect) {
     }
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
 }
+
+#[cfg(test)]
+mod tests;

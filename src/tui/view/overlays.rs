@@ -118,7 +118,7 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
                 lines.extend(pieces.map(|line| Line::styled(line, theme.style(Role::Error))));
             }
             let text = lines.len();
-            lines.extend(vec![Line::raw(""); most.saturating_sub(text + 2)]);
+            lines.extend(vec![Line::raw(""); most.min(24).saturating_sub(text + 2)]);
             let inner = paint(frame, area, theme, "Certificates", lines, room);
             let top = inner.y + text as u16 + 1;
             if top < inner.bottom() {

@@ -28,7 +28,12 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
     let focus = model.focus();
     let rows = rows::rows(model);
     let painter = Painter::new(model, &rows, area.width.into());
-    let blocks: Vec<Block> = rows.iter().map(|row| painter.block(row, focus.as_ref() == Some(row))).collect();
+    let mut blocks: Vec<Block> =
+        rows.iter().map(|row| painter.block(row, focus.as_ref() == Some(row))).collect();
+    // A heading has a blank line above it, which the first one does not need.
+    if let (Some(Row::Heading(_)), Some(block)) = (rows.first(), blocks.first_mut()) {
+        block.lines.remove(0);
+    }
     let total: usize = blocks.iter().map(|block| block.lines.len()).sum();
     let height = usize::from(area.height);
     let mut before = 0;
@@ -103,9 +108,9 @@ impl<'a> Painter<'a> {
             Row::Site(name) | Row::Draft(name) | Row::Running(name) | Row::Component(name) => width(name),
             _ => 0,
         });
-        let most = if total < 76 { 22 } else { 26 };
+        let most = if total < 66 { 22 } else { 26 };
         let label = labels.max().unwrap_or(0).clamp(8, most);
-        let origin = if total < 76 { 12 } else { 14 };
+        let origin = if total < 66 { 8 } else { 14 };
         Self { model, theme: &model.theme, width: total.saturating_sub(2), label, origin }
     }
 
@@ -118,6 +123,10 @@ impl<'a> Painter<'a> {
         let mut cursor = None;
         let lines = match (row, site) {
             (Row::Heading(text), _) => self.heading(text),
+            (Row::Busy(text), _) => {
+                let sign = self.theme.glyphs.run(self.model.tick());
+                vec![Line::styled(format!("  {sign} {text}"), self.theme.style(Role::Info))]
+            }
             (Row::Note(role, text), _) => self.note(*role, text, 2),
             (Row::Pair(role, name, text), _) => self.pair(*role, name, text),
             (Row::Do(_, text), _) => vec![self.action(text, focused)],
@@ -260,7 +269,8 @@ impl<'a> Painter<'a> {
             }
             _ => self.shown(form, id, room, secret, focused),
         };
-        let origin = fit_right(&form.origin(id), self.origin, self.mark());
+        let origin = if self.origin < 14 { form.short_origin(id) } else { form.origin(id) };
+        let origin = fit_right(&origin, self.origin, self.mark());
         let mut lines = vec![Line::from(vec![
             self.pointer(focused),
             self.named(&form::label(field), self.label, focused),

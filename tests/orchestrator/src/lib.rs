@@ -36,26 +36,28 @@ use tokens::Tokens;
 /// Why the stand-in cannot start.
 #[derive(Debug)]
 pub enum Error {
-    Io(std::io::Error),
+    /// A file, folder or address, and what is wrong with it.
+    Io(String, std::io::Error),
     Other(String),
+}
+
+impl Error {
+    /// For `map_err`.
+    pub(crate) fn at(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
+        move |e| Self::Io(what.to_string(), e)
+    }
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Io(e) => e.fmt(f),
+            Self::Io(what, e) => write!(f, "{what}: {e}"),
             Self::Other(text) => f.write_str(text),
         }
     }
 }
 
 impl std::error::Error for Error {}
-
-impl From<std::io::Error> for Error {
-    fn from(e: std::io::Error) -> Self {
-        Self::Io(e)
-    }
-}
 
 impl From<rcgen::Error> for Error {
     fn from(e: rcgen::Error) -> Self {
@@ -134,9 +136,10 @@ pub struct Orchestrator {
 impl Orchestrator {
     /// Starts it on threads of its own.
     pub fn start(config: Config) -> Result<Self, Error> {
-        std::fs::create_dir_all(&config.folder)?;
+        std::fs::create_dir_all(&config.folder).map_err(Error::at(config.folder.display()))?;
         let tls = tls::Tls::new(&config.domain)?;
-        std::fs::write(config.folder.join("ca.pem"), &tls.ca)?;
+        let ca = config.folder.join("ca.pem");
+        std::fs::write(&ca, &tls.ca).map_err(Error::at(ca.display()))?;
         let tokens = Tokens::new(Duration::from_secs(config.token_seconds));
         tokens.keep_secret(&config.user.1);
         let shared = Arc::new(Shared {
@@ -147,9 +150,13 @@ impl Orchestrator {
             conduct: Conduct::default(),
             user: config.user,
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen))?;
-        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(Error::at("threads"))?;
+        // Without waiting on the runtime, so that it may be started from within another one.
+        let (address, listener) = {
+            let _within = runtime.enter();
+            listen(config.listen).map_err(Error::at(config.listen))?
+        };
         let ca = tls.ca.clone();
         runtime.spawn(server::serve(listener, tls, Arc::clone(&shared)));
         shared.records.add(Event::Started { address });
@@ -195,6 +202,12 @@ impl Orchestrator {
     pub fn worker_layout(&self) -> Option<PathBuf> {
         self.layout.clone()
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<(SocketAddr, tokio::net::TcpListener)> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok((listener.local_addr()?, tokio::net::TcpListener::from_std(listener)?))
 }
 
 impl Drop for Orchestrator {

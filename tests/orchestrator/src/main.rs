@@ -10,12 +10,30 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+const MORE: &str = "\
+Names and paths, all on the one port, over TLS with HTTP/2 or HTTP/1.1:
+  onboarding-stream  gRPC, onboardingmgr.v1.NonInteractiveOnboardingService
+  onboarding         gRPC, onboardingmgr.v1.InteractiveOnboardingService
+  keycloak           /realms/master/protocol/openid-connect/token
+  release            /token
+  tink-stack         /tink-stack/hello.txt, and gRPC, proto.WorkflowService (tink-server too)
+  files-rs           /files-edge-orch/repository/hello.txt
+  registry-rs        /v2/edge-orch/lab/hello and, with --worker, /v2/edge-orch/lab/tink-worker
+  logs-node          /v1/logs (OTLP)
+
+To try it, with the names led to its port:
+  orchestrator-stand-in --listen 127.0.0.1:8443 --folder /tmp/orchestrator --json
+  curl --cacert /tmp/orchestrator/ca.pem --connect-to ::127.0.0.1:8443 \\
+    -d grant_type=password -d client_id=system-client -d scope=openid \\
+    -d username=engineer -d password=engineer-password \\
+    https://keycloak.lab.example.com/realms/master/protocol/openid-connect/token";
+
 /// A small Edge Orchestrator on loopback, to try a HookOS image with.
 ///
 /// While it runs, lines on standard input change it: `misbehave HOW`, `behave`, `quit`. It ends when
 /// standard input does.
 #[derive(Parser)]
-#[command(name = "orchestrator-stand-in", version)]
+#[command(name = "orchestrator-stand-in", version, after_long_help = MORE)]
 struct Arguments {
     /// Its services are keycloak.DOMAIN, onboarding.DOMAIN and so on.
     #[arg(long, default_value = "lab.example.com")]
@@ -80,7 +98,9 @@ fn run(arguments: Arguments) -> Result<(), String> {
         folder: arguments.folder.clone(),
     })
     .map_err(|e| e.to_string())?;
-    orchestrator.misbehave(arguments.misbehave);
+    if arguments.misbehave.is_some() {
+        orchestrator.misbehave(arguments.misbehave);
+    }
     if let Some(path) = &arguments.records {
         let kept = File::create(path).and_then(|file| orchestrator.record_to(file));
         kept.map_err(|e| format!("{}: {e}", path.display()))?;

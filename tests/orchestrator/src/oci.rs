@@ -14,6 +14,9 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const HELLO: &str = "edge-orch/lab/hello";
 pub const WORKER: &str = "edge-orch/lab/tink-worker";
 
+/// What was kept: digest, media type, size.
+type Blob = (String, String, usize);
+
 /// Blobs and manifests, by digest; repositories' `latest`.
 #[derive(Default)]
 pub struct Artifacts {
@@ -28,7 +31,7 @@ impl Artifacts {
         let empty = artifacts.add("application/vnd.oci.empty.v1+json", b"{}".to_vec());
         artifacts.manifest(HELLO, &empty, &hello);
         if let Some(worker) = worker {
-            let layer = artifacts.add(LAYER, layer(&fs::read(worker)?)?);
+            let layer = artifacts.add(LAYER, layer(&fs::read(worker).map_err(Error::at(worker.display()))?)?);
             let config = serde_json::json!({
                 "architecture": "amd64",
                 "os": "linux",
@@ -36,8 +39,8 @@ impl Artifacts {
                 "rootfs": { "type": "layers", "diff_ids": [layer.0] },
             });
             let config = artifacts.add(CONFIG, config.to_string().into_bytes());
-            artifacts.manifest(WORKER, &config, &layer);
-            artifacts.layout(&folder.join("worker"))?;
+            let manifest = artifacts.manifest(WORKER, &config, &layer);
+            artifacts.layout(&folder.join("worker"), &manifest, [&config, &layer])?;
         }
         Ok(artifacts)
     }
@@ -54,51 +57,47 @@ impl Artifacts {
         Some((digest, kind, bytes))
     }
 
-    /// Keeps a blob; gives digest, type and size.
-    fn add(&mut self, kind: &str, bytes: Vec<u8>) -> (String, String, usize) {
+    fn add(&mut self, kind: &str, bytes: Vec<u8>) -> Blob {
         let hex: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let (digest, size) = (format!("sha256:{hex}"), bytes.len());
         self.blobs.insert(digest.clone(), (kind.to_owned(), bytes));
         (digest, kind.to_owned(), size)
     }
 
-    fn manifest(&mut self, name: &str, config: &(String, String, usize), layer: &(String, String, usize)) {
-        let descriptor = |(digest, kind, size): &(String, String, usize)| serde_json::json!({ "mediaType": kind, "digest": digest, "size": size });
+    fn manifest(&mut self, name: &str, config: &Blob, layer: &Blob) -> Blob {
         let manifest = serde_json::json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": descriptor(config),
             "layers": [descriptor(layer)],
         });
-        let (digest, ..) = self.add(MANIFEST, manifest.to_string().into_bytes());
-        self.latest.insert(name.to_owned(), digest);
+        let blob = self.add(MANIFEST, manifest.to_string().into_bytes());
+        self.latest.insert(name.to_owned(), blob.0.clone());
+        blob
     }
 
-    /// The worker's image as OCI image-layout.md says, with the tag `latest`.
-    fn layout(&self, folder: &Path) -> Result<(), Error> {
+    /// An image as OCI image-layout.md says, with the tag `latest`.
+    fn layout(&self, folder: &Path, manifest: &Blob, parts: [&Blob; 2]) -> Result<(), Error> {
         let blobs = folder.join("blobs/sha256");
-        fs::create_dir_all(&blobs)?;
-        for (digest, (_, bytes)) in &self.blobs {
-            fs::write(blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
+        fs::create_dir_all(&blobs).map_err(Error::at(blobs.display()))?;
+        for (digest, ..) in parts.into_iter().chain([manifest]) {
+            let bytes = self.blobs.get(digest).map_or(&[][..], |(_, bytes)| bytes);
+            write(&blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
         }
-        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        let (digest, size) = self
-            .latest
-            .get(WORKER)
-            .and_then(|digest| Some((digest, self.blobs.get(digest)?.1.len())))
-            .ok_or_else(|| Error::Other("the worker's image was not made".to_owned()))?;
-        let index = serde_json::json!({
-            "schemaVersion": 2,
-            "manifests": [{
-                "mediaType": MANIFEST,
-                "digest": digest,
-                "size": size,
-                "annotations": { "org.opencontainers.image.ref.name": "latest" },
-            }],
-        });
-        fs::write(folder.join("index.json"), index.to_string())?;
-        Ok(())
+        write(&folder.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let mut manifest = descriptor(manifest);
+        manifest["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "latest" });
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] });
+        write(&folder.join("index.json"), index.to_string().as_bytes())
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::at(path.display()))
+}
+
+fn descriptor((digest, kind, size): &Blob) -> serde_json::Value {
+    serde_json::json!({ "mediaType": kind, "digest": digest, "size": size })
 }
 
 /// A layer with the program at `/lab-worker`; the same bytes for the same program.
@@ -108,8 +107,8 @@ fn layer(program: &[u8]) -> Result<Vec<u8>, Error> {
     header.set_size(program.len() as u64);
     header.set_mode(0o755);
     header.set_mtime(0);
-    archive.append_data(&mut header, "lab-worker", program)?;
-    Ok(archive.into_inner()?)
+    let layer = archive.append_data(&mut header, "lab-worker", program).and_then(|()| archive.into_inner());
+    layer.map_err(Error::at("the worker's layer"))
 }
 
 #[cfg(test)]
@@ -129,6 +128,22 @@ mod tests {
         assert!(artifacts.find(&format!("{HELLO}/blobs/{blob}")).unwrap().2.starts_with(b"hello"));
         assert!(artifacts.find(&format!("{HELLO}/manifests/{digest}")).is_some());
         assert!(artifacts.find("edge-orch/lab/other/manifests/latest").is_none());
-        assert!(folder.path().join("worker/index.json").is_file());
+        let layout = folder.path().join("worker");
+        let index = fs::read(layout.join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+        let blobs = || fs::read_dir(layout.join("blobs/sha256")).unwrap();
+        assert_eq!(blobs().count(), 3, "manifest, configuration and layer, nothing else");
+        for blob in blobs() {
+            let path = blob.unwrap().path();
+            let hex: String =
+                Sha256::digest(fs::read(&path).unwrap()).iter().map(|b| format!("{b:02x}")).collect();
+            assert!(path.ends_with(hex));
+        }
+        let worker = artifacts.find(&format!("{WORKER}/manifests/latest")).unwrap();
+        assert_eq!(index["manifests"][0]["digest"], worker.0);
+        assert_eq!(index["manifests"][0]["size"], worker.2.len());
+        // A second one of the same program has the same bytes.
+        let again = Artifacts::new(Some(&program), &folder.path().join("again")).unwrap();
+        assert_eq!(again.find(&format!("{WORKER}/manifests/latest")), Some(worker));
     }
 }

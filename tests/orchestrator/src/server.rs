@@ -4,6 +4,7 @@ use crate::misbehaviour::{LATE, Misbehaviour};
 use crate::record::Event;
 use crate::tls::Tls;
 use crate::{Shared, grpc, web};
+use hookos_onboarding::messages::ONBOARD_NODE_STREAM;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -35,7 +36,7 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, shared: Arc<Shared>) {
     breaks.mark_unchanged();
     let how = shared.conduct.now();
     if how == Some(Misbehaviour::Drop) {
-        return;
+        return shared.records.add(Event::Refused { why: "the stand-in drops connections".to_owned() });
     }
     let _ = stream.set_nodelay(true);
     let greeted = tokio::time::timeout(HANDSHAKE, tls.acceptor(how).accept(stream)).await;
@@ -64,7 +65,10 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, shared: Arc<Shared>) {
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Body> {
     match shared.conduct.now() {
         Some(Misbehaviour::Hang) => std::future::pending().await,
-        Some(Misbehaviour::Slow) => tokio::time::sleep(LATE).await,
+        // The onboarding stream is late with each of its answers instead.
+        Some(Misbehaviour::Slow) if request.uri().path() != ONBOARD_NODE_STREAM => {
+            tokio::time::sleep(LATE).await;
+        }
         _ => {}
     }
     if grpc::is(&request) { grpc::answer(request, shared).await } else { web::answer(request, &shared).await }

@@ -6,7 +6,9 @@ use crate::otlp;
 use crate::record::Event;
 use crate::tokens::{Use, Worth};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -15,6 +17,8 @@ use std::io::Read as _;
 use tonic::body::Body;
 
 const TOKEN_PATH: &str = "/realms/master/protocol/openid-connect/token";
+/// The client by which people log in.
+const PEOPLE: &str = "system-client";
 /// Largest body that is taken.
 const LARGEST: usize = 16 << 20;
 
@@ -55,12 +59,21 @@ pub async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Bod
         let reply = Reply::new(status, format!("the stand-in answers everything with {status}\n"));
         if status == 429 { reply.with(RETRY_AFTER, "2") } else { reply }
     });
+    let methods: &[Method] = match path.as_str() {
+        TOKEN_PATH | "/v1/logs" => &[Method::POST],
+        _ => &[Method::GET, Method::HEAD],
+    };
     let reply = match path.as_str() {
-        TOKEN_PATH => token(&body, forced, shared),
+        _ if !methods.contains(&parts.method) => {
+            let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+            Reply::new(405, format!("{path} takes {allowed}\n")).with(ALLOW, allowed)
+        }
+        TOKEN_PATH => token(&parts.headers, &body, forced, shared),
         "/token" => release_token(&parts.headers, forced, shared),
         "/v1/logs" => logs(&parts.headers, &body, forced, shared),
         _ => artifact(&parts.headers, &host, &path, forced, shared),
     };
+    let length = reply.content.len();
     let content = if head { Vec::new() } else { reply.content };
     let body = if conduct == Some(Misbehaviour::HalfClosed) {
         broken(content)
@@ -68,6 +81,8 @@ pub async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Bod
         Body::new(Full::new(Bytes::from(content)))
     };
     let mut response = Response::new(body);
+    // Of a HEAD's answer too: clients learn a manifest's size by it.
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
     for (name, value) in reply.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -129,21 +144,19 @@ fn unescape(text: &[u8]) -> String {
 }
 
 /// Keycloak's token endpoint: client credentials, and a person's password.
-fn token(body: &[u8], forced: Option<Reply>, shared: &Shared) -> Reply {
+fn token(headers: &HeaderMap, body: &[u8], forced: Option<Reply>, shared: &Shared) -> Reply {
     let fields = form(body);
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    let (grant, client) = (field("grant_type"), field("client_id"));
-    let (account, good) = match grant {
-        "client_credentials" => (client, shared.machines.account_is(client, field("client_secret"))),
-        "password" => {
-            let person = (field("username"), field("password")) == (&*shared.user.0, &*shared.user.1);
-            (field("username"), person && client == "system-client" && field("scope").contains("openid"))
-        }
-        _ => ("", false),
+    let grant = field("grant_type");
+    let account = if text(headers, &CONTENT_TYPE).starts_with("application/x-www-form-urlencoded") {
+        account(&field, shared)
+    } else {
+        Err(Reply::new(415, "only application/x-www-form-urlencoded is taken\n"))
     };
-    let reply = match forced {
-        Some(reply) => reply,
-        None if good => Reply::json(
+    // What somebody typed in place of a user name may be a password: only a good one is recorded.
+    let name = account.as_ref().map_or("", |name| name).to_owned();
+    let reply = forced.unwrap_or_else(|| match account {
+        Ok(_) => Reply::json(
             200,
             &serde_json::json!({
                 "access_token": shared.tokens.give(Use::Access),
@@ -151,20 +164,41 @@ fn token(body: &[u8], forced: Option<Reply>, shared: &Shared) -> Reply {
                 "token_type": "Bearer",
             }),
         ),
-        None if grant == "client_credentials" || grant == "password" => Reply::json(
-            401,
-            &serde_json::json!({ "error": "invalid_grant", "error_description": "Invalid user credentials" }),
-        ),
-        None => Reply::json(400, &serde_json::json!({ "error": "unsupported_grant_type" })),
-    };
-    // What somebody typed in place of a user name may be a password.
-    let account = if good { account } else { "" };
-    shared.records.add(Event::Token {
-        grant: grant.to_owned(),
-        account: account.to_owned(),
-        status: reply.status,
+        Err(reply) => reply,
     });
+    let grant = match grant {
+        "client_credentials" | "password" => grant,
+        "" => "missing",
+        _ => "unsupported",
+    };
+    shared.records.add(Event::Token { grant: grant.to_owned(), account: name, status: reply.status });
     reply
+}
+
+/// Whose token a form asks for, or how Keycloak refuses it.
+fn account<'a>(field: &impl Fn(&str) -> &'a str, shared: &Shared) -> Result<&'a str, Reply> {
+    let no = |status, error: &str, description: &str| {
+        Reply::json(status, &serde_json::json!({ "error": error, "error_description": description }))
+    };
+    let client = field("client_id");
+    let stranger = || no(401, "invalid_client", "Invalid client or Invalid client credentials");
+    match field("grant_type") {
+        "client_credentials" if shared.machines.account_is(client, field("client_secret")) => Ok(client),
+        "client_credentials" => Err(stranger()),
+        "password" if client != PEOPLE => Err(stranger()),
+        "password" if field("username").is_empty() => {
+            Err(no(401, "invalid_request", "Missing parameter: username"))
+        }
+        "password" if (field("username"), field("password")) != (&*shared.user.0, &*shared.user.1) => {
+            Err(no(401, "invalid_grant", "Invalid user credentials"))
+        }
+        "password" if !field("scope").split(' ').any(|scope| scope == "openid") => {
+            Err(no(400, "invalid_scope", "Invalid scopes: openid is wanted"))
+        }
+        "password" => Ok(field("username")),
+        "" => Err(no(400, "invalid_request", "Missing form parameter: grant_type")),
+        _ => Err(no(400, "unsupported_grant_type", "Unsupported grant_type")),
+    }
 }
 
 fn release_token(headers: &HeaderMap, forced: Option<Reply>, shared: &Shared) -> Reply {
@@ -229,16 +263,16 @@ fn registry(path: &str, shared: &Shared) -> Reply {
 fn logs(headers: &HeaderMap, body: &[u8], forced: Option<Reply>, shared: &Shared) -> Reply {
     let worth = worth(headers, Use::Access, shared);
     let mut plain = Vec::new();
-    let body = if text(headers, &CONTENT_ENCODING) == "gzip" {
-        let limit = LARGEST as u64;
-        match flate2::read::GzDecoder::new(body).take(limit).read_to_end(&mut plain) {
-            Ok(_) => &plain,
-            Err(_) => body,
+    let body = match &*text(headers, &CONTENT_ENCODING) {
+        "gzip" => {
+            let limit = LARGEST as u64;
+            let read = flate2::read::GzDecoder::new(body).take(limit).read_to_end(&mut plain);
+            read.ok().map(|_| plain.as_slice())
         }
-    } else {
-        body
+        "" | "identity" => Some(body),
+        _ => None,
     };
-    let lines = otlp::lines(&text(headers, &CONTENT_TYPE), body);
+    let lines = body.and_then(|body| otlp::lines(&text(headers, &CONTENT_TYPE), body));
     let reply = match forced {
         Some(reply) => reply,
         None if worth != Worth::Valid => Reply::new(401, "the token does not hold\n"),

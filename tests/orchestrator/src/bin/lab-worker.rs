@@ -21,6 +21,8 @@ const FILES: [&str; 3] = [
     "http://localhost:7443/v2/edge-orch/lab/hello/manifests/latest",
 ];
 const SUCCESS: i32 = 3;
+/// How long a round may take: what hangs must not end the worker's asking.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,8 +35,10 @@ fn main() -> Result<(), Failure> {
         // One connection for all its life, as the real worker's: the token must be that of the moment.
         let channel = Endpoint::from_shared(format!("http://{authority}"))?.connect_lazy();
         loop {
-            if let Err(e) = round(&channel, &worker_id).await {
-                println!("{e}");
+            match tokio::time::timeout(PATIENCE, round(&channel, &worker_id)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => println!("{e}"),
+                Err(_) => println!("no answer within {} s", PATIENCE.as_secs()),
             }
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
@@ -56,6 +60,7 @@ async fn round(channel: &Channel, worker_id: &str) -> Result<(), Failure> {
     let request = Request::new(WorkflowActionsRequest { workflow_id: context.workflow_id.clone() });
     let codec = ProstCodec::<WorkflowActionsRequest, WorkflowActionList>::default();
     let actions = rpc.unary(request, GET_WORKFLOW_ACTIONS.parse()?, codec).await?.into_inner();
+    println!("{} action(s)", actions.action_list.len());
     for url in FILES {
         match fetch(url).await {
             Ok((status, bytes)) => println!("{url}: {status}, {bytes} bytes"),
@@ -73,6 +78,7 @@ async fn round(channel: &Channel, worker_id: &str) -> Result<(), Failure> {
         });
         let codec = ProstCodec::<WorkflowActionStatus, Empty>::default();
         rpc.unary(request, REPORT_ACTION_STATUS.parse()?, codec).await?;
+        println!("reported");
     }
     Ok(())
 }

@@ -1,0 +1,347 @@
+//! Every screen at three sizes, without colours in ASCII and in sixteen colours. To renew the pictures
+//! after a change that is meant: `INSTA_UPDATE=always cargo test -p hookos --lib tui::view`, then look at
+//! what git says has changed.
+
+use super::super::data::{
+    ComponentEntry, DraftEntry, FileEntry, LastRun, Probe, RunningEntry, SiteEntry, Sites,
+};
+use super::super::model::Model;
+use super::super::msg::Msg;
+use super::super::step::Step;
+use super::super::testing::*;
+use super::super::theme::Theme;
+use super::super::update::update;
+use crate::build::plan::{self, State};
+use crate::build::{Outcome, Stage};
+use crate::problem::Problem;
+use crate::site::Id;
+use crate::site::certificates::{self, Bundle};
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (120, 40)];
+
+/// The text of a screen, then where its styles begin and end: `line: columns style`.
+fn picture(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    let mut styles = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let cell = &buffer[(x, y)];
+            line.push_str(cell.symbol());
+            let style = style_name(cell.fg, cell.modifier);
+            if style.is_empty() {
+                continue;
+            }
+            match runs.last_mut() {
+                Some((_, end, name)) if *end == x && *name == style => *end = x + 1,
+                _ => runs.push((x, x + 1, style)),
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+        let runs: Vec<String> =
+            runs.into_iter().map(|(from, to, name)| format!("{from}-{to} {name}")).collect();
+        if !runs.is_empty() {
+            styles.push_str(&format!("{y}: {}\n", runs.join(", ")));
+        }
+    }
+    format!("{text}~~~\n{styles}")
+}
+
+fn style_name(fg: Color, modifier: Modifier) -> String {
+    let mut words = Vec::new();
+    if fg != Color::Reset {
+        words.push(format!("{fg:?}").to_lowercase());
+    }
+    for (bit, word) in [
+        (Modifier::BOLD, "bold"),
+        (Modifier::DIM, "dim"),
+        (Modifier::ITALIC, "italic"),
+        (Modifier::UNDERLINED, "underlined"),
+        (Modifier::REVERSED, "reversed"),
+    ] {
+        if modifier.contains(bit) {
+            words.push(word.to_owned());
+        }
+    }
+    words.join("+")
+}
+
+/// Takes the pictures of a screen.
+#[track_caller]
+fn pictures(name: &str, model: &mut Model) {
+    for (theme, word) in [(Theme::mono_ascii(), "mono"), (Theme::sixteen(), "colours")] {
+        for (columns, lines) in SIZES {
+            model.theme = theme;
+            model.size = (columns, lines);
+            let buffer = buffer(model);
+            assert!(
+                word == "colours"
+                    || buffer.content.iter().all(|cell| cell.symbol().is_ascii() && cell.fg == Color::Reset),
+                "{name}: a sign or colour that such a terminal does not have"
+            );
+            assert!(buffer.content.iter().all(|cell| cell.bg == Color::Reset), "{name}: a background");
+            insta::with_settings!({ snapshot_path => "pictures", prepend_module_to_snapshot => false, omit_expression => true }, {
+                insta::assert_snapshot!(format!("{name}_{columns}x{lines}_{word}"), picture(&buffer));
+            });
+        }
+    }
+}
+
+fn full_start() -> Model {
+    let mut model = wizard();
+    let entry = |name: &str, shipped, problem: Option<&str>, last| SiteEntry {
+        name: name.to_owned(),
+        path: PathBuf::from(format!("/project/profiles/{name}.toml")),
+        shipped,
+        problem: problem.map(str::to_owned),
+        last,
+    };
+    let last = |outcome, ago| Some(LastRun { outcome, at: NOON - ago, seconds: 61.0 });
+    let sites = vec![
+        entry("factory-7", false, None, last(Outcome::Ok, 7300)),
+        entry("lab", true, None, last(Outcome::Failed, 120)),
+        entry("north", false, None, last(Outcome::Cancelled, 90_000)),
+        entry("old-format", false, Some("the profile is not valid TOML"), None),
+        entry("warehouse", false, None, None),
+    ];
+    let drafts = vec![DraftEntry { name: "warehouse".to_owned(), at: NOON - 240, edits: 3 }];
+    let running = vec![RunningEntry { profile: "north".to_owned(), since: NOON - 65 }];
+    let run = model.start.begin(model.now);
+    update(&mut model, Msg::Sites(run, Ok(Sites { sites, drafts, running })));
+    model
+}
+
+fn lab_certificates() -> crate::tui::data::Certificates {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name);
+        Bundle::from_bytes(Path::new(name), &std::fs::read(path).unwrap()).unwrap()
+    };
+    certificates::check(read("lab-ca.pem"), Some(read("lab-server.pem")), None, NOON)
+}
+
+fn components() -> Vec<ComponentEntry> {
+    let entry = |name: &str, role: Option<&str>, on: bool, fixed, bytes, description: &str| ComponentEntry {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        role: role.map(str::to_owned),
+        source: "2 Debian packages".to_owned(),
+        available: name != "own",
+        container: on.then(|| name.to_owned()),
+        fixed,
+        bytes,
+    };
+    vec![
+        entry(
+            "acpid",
+            None,
+            true,
+            false,
+            Some(640 << 10),
+            "The power button powers the machine off in order",
+        ),
+        entry("fluent-bit", Some("logging"), true, false, Some(38 << 20), "Sends the machine's logs"),
+        entry("init", None, true, true, Some(12 << 20), "The machine's own root"),
+        entry("own", None, false, false, None, "A component that somebody has added"),
+        entry("syslog-ng", Some("logging"), false, false, Some(9 << 20), "Sends the machine's logs"),
+    ]
+}
+
+fn plan() -> Vec<plan::Row> {
+    let row = |stage, item: &str, state| plan::Row { stage, item: item.to_owned(), state, key: None };
+    vec![
+        row(Stage::Components, "acpid", State::Cached),
+        row(Stage::Components, "fluent-bit", State::Todo),
+        row(Stage::Components, "init", State::Cached),
+        row(Stage::Kernel, "debian", State::Cached),
+        row(Stage::Binaries, "base", State::Todo),
+        row(Stage::Package, "site segment", State::Always),
+    ]
+}
+
+/// The wizard on a step, with everything that effects would have answered.
+fn on(step: Step) -> Model {
+    let mut model = opened(LAB);
+    go(&mut model, step);
+    let site = model.site.as_mut().unwrap();
+    let now = Duration::ZERO;
+    let run = site.certificates.begin(now);
+    site.certificates.finish(run, lab_certificates(), now);
+    let run = site.components.begin(now);
+    site.components.finish(run, Ok(components()), now);
+    let run = site.plan.begin(now);
+    site.plan.finish(run, Ok(plan()), now);
+    model
+}
+
+#[test]
+fn start() {
+    pictures("start", &mut full_start());
+    let mut model = wizard();
+    let run = model.start.begin(model.now);
+    update(&mut model, Msg::Sites(run, Ok(Sites::default())));
+    pictures("start_empty", &mut model);
+}
+
+#[test]
+fn endpoints() {
+    pictures("endpoints", &mut on(Step::Endpoints));
+    pictures("endpoints_new", &mut new_site());
+    let mut model = on(Step::Endpoints);
+    fill(&mut model, "edge..example.com");
+    to(&mut model, Id::LoggingSvc);
+    fill(&mut model, "-logs");
+    press(&mut model, &["Ctrl-N"]);
+    pictures("endpoints_problems", &mut model);
+    let mut model = on(Step::Endpoints);
+    press(&mut model, &["End"]);
+    let site = model.site.as_mut().unwrap();
+    let run = site.probe.begin(Duration::ZERO);
+    let probe = |id, target: &str, result| Probe { id, target: target.to_owned(), result };
+    let probes = vec![
+        probe(Id::KeycloakUrl, "keycloak.lab.example.com:443", Ok(Duration::from_millis(34))),
+        probe(
+            Id::LoggingSvc,
+            "logs-node.lab.example.com:443",
+            Err("the name is not known to the DNS server".to_owned()),
+        ),
+    ];
+    update(&mut model, Msg::Probed(run, probes));
+    model.set_focus(super::super::rows::Row::Do(
+        super::super::keys::Action::NextStep,
+        "Go on to Network".into(),
+    ));
+    pictures("endpoints_tested", &mut model);
+}
+
+#[test]
+fn network() {
+    let mut model = on(Step::Network);
+    to(&mut model, Id::HttpsProxy);
+    types(&mut model, "http://user:secret@proxy.example.com:3128");
+    pictures("network", &mut model);
+}
+
+#[test]
+fn certificates_of_the_image() {
+    pictures("certificates", &mut on(Step::Certificates));
+    let mut model = on(Step::Certificates);
+    let site = model.site.as_mut().unwrap();
+    let run = site.certificates.begin(Duration::ZERO);
+    let expired = certificates::check(
+        Bundle::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/lab-ca.pem")).unwrap(),
+        None,
+        None,
+        NOON * 3,
+    );
+    let problem = expired.unwrap_err();
+    // The place is this checkout's.
+    let problem = Problem::usage(problem.what().to_owned()).remedy(problem.remedy_text().unwrap_or_default());
+    site.certificates.finish(run, Err(problem), Duration::ZERO);
+    pictures("certificates_expired", &mut model);
+    let mut model = on(Step::Certificates);
+    press(&mut model, &["Ctrl-V"]);
+    update(&mut model, Msg::Paste("-----BEGIN CERTIFICATE-----\rMIIBszCCAVmgAwIBAgIU\rAAAA\r".to_owned()));
+    update(
+        &mut model,
+        Msg::Decoded(Err(Problem::usage("the block that begins here does not end").at("pasted", 1, None))),
+    );
+    pictures("certificates_paste", &mut model);
+}
+
+#[test]
+fn kernel() {
+    pictures("kernel", &mut on(Step::Kernel));
+}
+
+#[test]
+fn components_of_the_image() {
+    pictures("components", &mut on(Step::Components));
+}
+
+#[test]
+fn review() {
+    let mut model = on(Step::Endpoints);
+    fill(&mut model, "other.example.com");
+    go(&mut model, Step::Review);
+    let site = model.site.as_mut().unwrap();
+    let run = site.plan.begin(Duration::ZERO);
+    site.plan.finish(run, Ok(plan()), Duration::ZERO);
+    pictures("review", &mut model);
+    press(&mut model, &["b"]);
+    pictures("review_start", &mut model);
+}
+
+#[test]
+fn boxes() {
+    let mut model = on(Step::Endpoints);
+    press(&mut model, &["Esc"]);
+    pictures("menu", &mut model);
+    types(&mut model, "cert");
+    types(&mut model, "x");
+    pictures("menu_nothing", &mut model);
+    press(&mut model, &["Esc", "Ctrl-G"]);
+    pictures("steps", &mut model);
+    let mut model = full_start();
+    press(&mut model, &["Down", "Enter"]);
+    pictures("draft", &mut model);
+    press(&mut model, &["Esc", "n"]);
+    types(&mut model, ".x");
+    press(&mut model, &["Enter"]);
+    pictures("new_site", &mut model);
+    press(&mut model, &["Esc", "Down", "d"]);
+    pictures("delete", &mut model);
+    press(&mut model, &["Esc", "i"]);
+    if let Some(super::super::overlay::Overlay::Files(files)) = &mut model.overlay {
+        let run = files.entries.begin(Duration::ZERO);
+        let entry = |name: &str, folder| FileEntry { name: name.to_owned(), folder };
+        let entries = vec![
+            entry("certs", true),
+            entry("profiles", true),
+            entry("config", false),
+            entry("notes", false),
+        ];
+        files.entries.finish(run, Ok(entries), Duration::ZERO);
+    }
+    press(&mut model, &["Down", "Down"]);
+    pictures("files", &mut model);
+    press(&mut model, &["Esc"]);
+    update(
+        &mut model,
+        Msg::Opened(Err(Problem::usage("the profile is not valid TOML")
+            .at("profiles/x.toml", 3, Some(7))
+            .remedy("look at the line"))),
+    );
+    pictures("problem", &mut model);
+}
+
+#[test]
+fn no_size_is_too_small_to_draw() {
+    let mut models = vec![
+        full_start(),
+        on(Step::Endpoints),
+        on(Step::Certificates),
+        on(Step::Components),
+        on(Step::Review),
+    ];
+    let mut menu = on(Step::Endpoints);
+    press(&mut menu, &["Esc"]);
+    let mut paste = on(Step::Certificates);
+    press(&mut paste, &["Ctrl-V"]);
+    models.extend([menu, paste]);
+    for model in &mut models {
+        for width in 0..40 {
+            for height in 0..12 {
+                model.size = (width.max(1), height.max(1));
+                buffer(model);
+            }
+        }
+        model.size = (300, 100);
+        buffer(model);
+    }
+}
