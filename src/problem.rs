@@ -1,10 +1,12 @@
 //! Errors as a person sees them: what is wrong, where, and what to do about it.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// How the program ends (documented in `hookos --help`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Exit {
     /// A stage failed.
     #[default]
@@ -20,7 +22,7 @@ pub enum Exit {
 }
 
 /// A place in a file; line and column count from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub file: PathBuf,
     pub line: Option<usize>,
@@ -28,10 +30,10 @@ pub struct Place {
 }
 
 /// One problem, ready to be shown. A thin pointer, so that results stay small.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem(Box<Parts>);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Parts {
     what: String,
     place: Option<Place>,

@@ -1,7 +1,7 @@
 //! How long work tells that it moves, and learns that it must stop.
 
 /// What a total counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     Bytes,

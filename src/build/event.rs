@@ -1,13 +1,14 @@
 //! What happens during a build, as data. Every face (plain lines, bars, JSON) renders these.
 
+use crate::problem::Problem;
 use crate::progress::Unit;
 use crate::store::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
 /// One step of a build, by the names that people know from HookOS's make targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     Configure,
@@ -41,7 +42,7 @@ impl fmt::Display for Stage {
 }
 
 /// How a stage or a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Ok,
@@ -50,7 +51,7 @@ pub enum Outcome {
 }
 
 /// One event. `item` names a part of a stage (a component, a segment); none is the stage itself.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     RunStarted {
@@ -99,6 +100,8 @@ pub enum Event {
         bytes: u64,
         sha256: Digest,
     },
+    /// Why the run did not succeed; comes right before its end.
+    Problem(Problem),
     RunFinished {
         outcome: Outcome,
         seconds: f64,

@@ -10,6 +10,7 @@ pub mod files;
 pub mod image;
 pub mod manifest;
 pub mod plan;
+pub mod record;
 pub mod run;
 pub mod sbom;
 mod selection;

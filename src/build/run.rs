@@ -1,8 +1,10 @@
 //! One build: where its events go, where its logs are, how it is cancelled.
 
 use super::event::{Event, Outcome, Stage};
+use super::record::{self, Recorder, RunLock, RunRecord, Running};
 use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Unit};
+use crate::site::ResolvedSite;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -49,6 +51,10 @@ pub struct Run {
     events: SyncSender<Event>,
     cancel: Cancel,
     files: Mutex<HashMap<Stage, File>>,
+    /// Every event, for other processes to follow.
+    recorded: Mutex<(Option<File>, Recorder)>,
+    record: Option<RunRecord>,
+    _lock: RunLock,
     started: Instant,
 }
 
@@ -56,12 +62,21 @@ impl Run {
     /// Starts a run whose logs go to `out/logs/<id>/`. The channel is bounded, so a face that does
     /// not keep up slows the build instead of filling memory; it must read until the run is dropped.
     pub fn start(profile: &str, out: &Path, events: SyncSender<Event>, cancel: Cancel) -> Result<Self> {
-        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-        let id = format!("{now}-{}", std::process::id());
-        let logs = out.join("logs").join(&id);
+        let now = jiff::Timestamp::now();
+        let id = format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id());
+        let all = out.join("logs");
+        let logs = all.join(&id);
+        let running = Running { run: id.clone(), pid: std::process::id(), since: now.as_second() };
+        let lock = RunLock::take(&all, &running)?;
         fs::create_dir_all(&logs)
             .map_err(|e| Problem::new(format!("cannot make the log folder {}", logs.display())).because(e))?;
+        let path = logs.join(record::EVENTS);
+        let recorded = File::create(&path)
+            .map_err(|e| Problem::new("the events cannot be recorded").in_file(&path).because(e))?;
         let run = Self {
+            recorded: Mutex::new((Some(recorded), Recorder::default())),
+            record: None,
+            _lock: lock,
             id: id.clone(),
             logs: logs.clone(),
             events,
@@ -85,15 +100,54 @@ impl Run {
         &self.cancel
     }
 
+    /// Records the settings that this run is of, for later comparison.
+    #[must_use]
+    pub fn of_site(mut self, site: &ResolvedSite) -> Self {
+        self.record = Some(RunRecord {
+            run: self.id.clone(),
+            profile: site.name.clone(),
+            outcome: Outcome::Failed,
+            ended: 0,
+            seconds: 0.0,
+            fields: record::fields(site),
+            took: Vec::new(),
+        });
+        self
+    }
+
     /// Sends an event; a face that has gone away is no reason to stop the build.
     pub fn send(&self, event: Event) {
+        self.note(&event);
         let _ = self.events.send(event);
     }
 
-    /// Ends the run.
+    /// Writes an event where others read it. A full disk must not hide the failure that filled it.
+    fn note(&self, event: &Event) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, recorder) = &mut *recorded;
+        recorder.take(event);
+        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        line.push(b'\n');
+        // After half a line no other may follow.
+        if file.as_mut().is_some_and(|file| file.write_all(&line).is_err()) {
+            *file = None;
+        }
+    }
+
+    /// Ends the run: what is known of it is written for later.
     pub fn finish<T>(&self, result: &Result<T>) {
         let outcome = self.outcome(result);
-        self.send(Event::RunFinished { outcome, seconds: self.started.elapsed().as_secs_f64() });
+        let seconds = self.started.elapsed().as_secs_f64();
+        if let Some(record) = &self.record {
+            let took = self.recorded.lock().unwrap_or_else(PoisonError::into_inner).1.took();
+            let ended = jiff::Timestamp::now().as_second();
+            // Without the record there is nothing to compare with later, which is no failure of the build.
+            let _ = record::write(&self.logs, &RunRecord { outcome, ended, seconds, took, ..record.clone() });
+        }
+        if let Err(problem) = result {
+            self.send(Event::Problem(problem.clone()));
+        }
+        self.send(Event::RunFinished { outcome, seconds });
     }
 
     fn outcome<T>(&self, result: &Result<T>) -> Outcome {

@@ -69,9 +69,13 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
     }
     let cancel = super::cancel_on_signals()?;
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
-    let run = Run::start(&site.name, &out, sender, cancel)?;
+    let run = Run::start(&site.name, &out, sender, cancel)?.of_site(&site);
     let logs = run.logs().to_owned();
     let result = request.build(&run);
+    if result.is_ok() {
+        // What the next build is compared with; a build is no failure for the lack of it.
+        let _ = std::fs::copy(out.join("manifest.json"), logs.join("manifest.json"));
+    }
     run.finish(&result);
     drop(run);
     // The face ends when the last sender is gone.

@@ -50,6 +50,7 @@ pub fn show(receiver: Receiver<Event>) {
             let reused = cached.get(stage).map_or(String::new(), |n| format!(", {n} from the store"));
             say(&screen, &format!("{:<26} {} in {}{reused}", stage.name(), word(*outcome), seconds(*took)));
         }
+        Event::Problem(_) => {}
         Event::RunStarted { .. } | Event::Artifact { .. } | Event::RunFinished { .. } => {
             if let Some(line) = line(&event) {
                 say(&screen, &line);

@@ -40,6 +40,8 @@ pub fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunStarted { profile, logs, .. } => format!("building {profile}, logs in {}", logs.display()),
         Event::StageStarted { .. } | Event::ItemStarted { .. } => return None,
+        // The program says it itself, last of all.
+        Event::Problem(_) => return None,
         Event::Progress { stage, item, done, total, unit } => {
             let text = |n: u64| if *unit == Unit::Bytes { size(n) } else { n.to_string() };
             let of = if *total > 0 { format!(" of {}", text(*total)) } else { String::new() };

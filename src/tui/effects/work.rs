@@ -32,7 +32,7 @@ pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEnt
                 let count = super::super::words::count_of(recipe.packages.len() as u64, "Debian package");
                 (count, true)
             }
-            Source::Image(reference) => (format!("the image {reference}"), true),
+            Source::Image(pulled) => (format!("the image {}", pulled.reference), true),
             Source::Dockerfile(file) => (file.display().to_string(), file.is_file()),
         };
         ComponentEntry {
