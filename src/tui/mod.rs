@@ -3,6 +3,7 @@
 //! [`model`] is everything that a screen shows, [`update`] changes it when a [`msg`] comes, [`view`] draws
 //! it. None of the three reads a clock or a file; what is to be done in the world goes out as effects.
 
+pub mod build;
 mod certificates;
 pub mod check;
 pub mod command;
