@@ -33,6 +33,15 @@ pub struct Running {
     pub since: i64,
 }
 
+/// An event as it is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Milliseconds since the run began.
+    pub at: u64,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
 /// How long a part of a build took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Took {

@@ -1,7 +1,7 @@
 //! One build: where its events go, where its logs are, how it is cancelled.
 
 use super::event::{Event, Outcome, Stage};
-use super::record::{self, Recorder, RunLock, RunRecord, Running};
+use super::record::{self, Recorded, Recorder, RunLock, RunRecord, Running};
 use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::site::ResolvedSite;
@@ -126,7 +126,8 @@ impl Run {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, recorder) = &mut *recorded;
         recorder.take(event);
-        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        let at = self.started.elapsed().as_millis() as u64;
+        let Ok(mut line) = serde_json::to_vec(&Recorded { at, event: event.clone() }) else { return };
         line.push(b'\n');
         // After half a line no other may follow.
         if file.as_mut().is_some_and(|file| file.write_all(&line).is_err()) {

@@ -1,15 +1,17 @@
 //! Reads the events of a run while it writes them.
 
-use crate::build::record::EVENTS;
+use crate::build::record::{EVENTS, Recorded};
 use crate::build::{Event, Outcome};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What is found next.
 #[derive(Debug, PartialEq)]
 pub enum Step {
-    Events(Vec<Event>),
+    /// Each with the time since the run began.
+    Events(Vec<(Duration, Event)>),
     /// Nothing more for now.
     Wait,
     /// The run has ended, or its process is gone.
@@ -23,6 +25,8 @@ pub struct Follow {
     reader: BufReader<File>,
     /// The beginning of a line whose end is not written yet.
     part: Vec<u8>,
+    /// When the last event was.
+    at: Duration,
     ended: bool,
 }
 
@@ -33,7 +37,14 @@ impl Follow {
     pub fn open(logs: &Path, run: &str) -> std::io::Result<Self> {
         let file = File::open(logs.join(run).join(EVENTS))?;
         let reader = BufReader::with_capacity(1 << 16, file);
-        Ok(Self { logs: logs.to_owned(), run: run.to_owned(), reader, part: Vec::new(), ended: false })
+        Ok(Self {
+            logs: logs.to_owned(),
+            run: run.to_owned(),
+            reader,
+            part: Vec::new(),
+            at: Duration::ZERO,
+            ended: false,
+        })
     }
 
     /// Reads on. Does not wait.
@@ -50,9 +61,10 @@ impl Follow {
                 break;
             }
             // An event of another version of the program is left out.
-            if let Ok(event) = serde_json::from_slice(&self.part) {
+            if let Ok(Recorded { at, event }) = serde_json::from_slice(&self.part) {
                 self.ended |= matches!(event, Event::RunFinished { .. });
-                events.push(event);
+                self.at = Duration::from_millis(at);
+                events.push((self.at, event));
             }
             self.part.clear();
         }
@@ -64,6 +76,7 @@ impl Follow {
         }
         self.ended = true;
         // It was killed: nobody wrote how it ended.
-        Ok(Step::Events(vec![Event::RunFinished { outcome: Outcome::Failed, seconds: 0.0 }]))
+        let end = Event::RunFinished { outcome: Outcome::Failed, seconds: self.at.as_secs_f64() };
+        Ok(Step::Events(vec![(self.at, end)]))
     }
 }

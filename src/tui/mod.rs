@@ -86,6 +86,8 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         run::run(&mut model, &mut screen, input, signals, incoming, &mut executor, first).await
     });
     drop(session);
+    // Its own end would print about a terminal that is gone, and that is a panic. It owns nothing else.
+    std::mem::forget(screen);
     let panics = session::panics();
     let panics = panics.iter().map(|panic| format!("hookos: this is a mistake in the program: {panic}"));
     for line in model.farewell.iter().cloned().chain(panics) {

@@ -166,6 +166,7 @@ impl BuildState {
             Event::Artifact { path, bytes, sha256 } => {
                 self.artifacts.push(Artifact { path: path.clone(), bytes: *bytes, sha256: *sha256 });
             }
+            Event::Problem(problem) => self.explain(problem.clone()),
             Event::RunFinished { outcome, seconds } => self.finish(*outcome, *seconds),
         }
         self.far = self.far.max(self.reached());
@@ -194,7 +195,7 @@ impl BuildState {
         }
     }
 
-    /// The run's own words for its failure, which events do not have.
+    /// The run's own words for its failure.
     pub fn explain(&mut self, problem: Problem) {
         if matches!(problem.exit(), Exit::Interrupted | Exit::Terminated) {
             return;
