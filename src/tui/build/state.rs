@@ -57,6 +57,8 @@ pub struct BuildState {
     pub(super) typing: Option<Typing>,
     pub(super) now: Duration,
     pub(super) started: Option<Duration>,
+    /// How long the run had gone on when this program came to it.
+    pub(super) before: Duration,
     pub(super) end: Option<End>,
     pub(super) cancelling: bool,
     pub(super) failure: Option<Failure>,
@@ -93,6 +95,7 @@ impl BuildState {
             typing: None,
             now: Duration::ZERO,
             started: None,
+            before: Duration::ZERO,
             end: None,
             cancelling: false,
             failure: None,
@@ -166,9 +169,15 @@ impl BuildState {
             Event::Artifact { path, bytes, sha256 } => {
                 self.artifacts.push(Artifact { path: path.clone(), bytes: *bytes, sha256: *sha256 });
             }
+            Event::Problem(problem) => self.explain(problem.clone()),
             Event::RunFinished { outcome, seconds } => self.finish(*outcome, *seconds),
         }
         self.far = self.far.max(self.reached());
+    }
+
+    /// The run is another process's and had gone on for this long when its first event was read here.
+    pub fn joined_after(&mut self, before: Duration) {
+        self.before = before;
     }
 
     /// Tells the time.
@@ -194,8 +203,8 @@ impl BuildState {
         }
     }
 
-    /// The run's own words for its failure, which events do not have.
-    pub fn explain(&mut self, problem: Problem) {
+    /// The run's own words for its failure.
+    fn explain(&mut self, problem: Problem) {
         if matches!(problem.exit(), Exit::Interrupted | Exit::Terminated) {
             return;
         }
@@ -308,7 +317,7 @@ impl BuildState {
     pub fn elapsed(&self) -> f64 {
         match (self.end, self.started) {
             (Some(end), _) => end.seconds,
-            (None, Some(started)) => self.now.saturating_sub(started).as_secs_f64(),
+            (None, Some(started)) => (self.before + self.now.saturating_sub(started)).as_secs_f64(),
             (None, None) => 0.0,
         }
     }
