@@ -25,4 +25,6 @@ pub use sizes::Sizes;
 pub use state::BuildState;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod samples;
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,6 +1,7 @@
 //! How fast work goes, and how long it will take.
 
 use crate::build::Stage;
+use crate::build::record::Took;
 use crate::progress::Unit;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,15 @@ impl Estimates {
         if seconds.is_finite() && seconds >= 0.0 {
             self.0.insert((stage, item.map(str::to_owned)), seconds);
         }
+    }
+
+    /// From what an earlier run has recorded. What was in the store then says nothing.
+    pub fn of(took: &[Took]) -> Self {
+        let mut all = Self::default();
+        for part in took.iter().filter(|part| !part.cached) {
+            all.set(part.stage, part.item.as_deref(), part.seconds);
+        }
+        all
     }
 
     pub fn get(&self, stage: Stage, item: Option<&str>) -> Option<f64> {

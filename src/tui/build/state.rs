@@ -57,6 +57,8 @@ pub struct BuildState {
     pub(super) typing: Option<Typing>,
     pub(super) now: Duration,
     pub(super) started: Option<Duration>,
+    /// How long the run had gone on when this program came to it.
+    pub(super) before: Duration,
     pub(super) end: Option<End>,
     pub(super) cancelling: bool,
     pub(super) failure: Option<Failure>,
@@ -93,6 +95,7 @@ impl BuildState {
             typing: None,
             now: Duration::ZERO,
             started: None,
+            before: Duration::ZERO,
             end: None,
             cancelling: false,
             failure: None,
@@ -172,6 +175,11 @@ impl BuildState {
         self.far = self.far.max(self.reached());
     }
 
+    /// The run is another process's and had gone on for this long when its first event was read here.
+    pub fn joined_after(&mut self, before: Duration) {
+        self.before = before;
+    }
+
     /// Tells the time.
     pub fn tick(&mut self, now: Duration) {
         self.now = self.now.max(now);
@@ -196,7 +204,7 @@ impl BuildState {
     }
 
     /// The run's own words for its failure.
-    pub fn explain(&mut self, problem: Problem) {
+    fn explain(&mut self, problem: Problem) {
         if matches!(problem.exit(), Exit::Interrupted | Exit::Terminated) {
             return;
         }
@@ -309,7 +317,7 @@ impl BuildState {
     pub fn elapsed(&self) -> f64 {
         match (self.end, self.started) {
             (Some(end), _) => end.seconds,
-            (None, Some(started)) => self.now.saturating_sub(started).as_secs_f64(),
+            (None, Some(started)) => (self.before + self.now.saturating_sub(started)).as_secs_f64(),
             (None, None) => 0.0,
         }
     }

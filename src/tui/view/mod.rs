@@ -1,8 +1,11 @@
 //! What the state looks like. Views read and draw, nothing else.
 
+pub mod build;
+pub mod log;
 mod overlays;
 mod panel;
 mod rail;
+pub mod result;
 mod rows;
 pub mod text;
 
