@@ -15,8 +15,6 @@ pub enum ResultAction {
     /// Does what the row says.
     Activate,
     Boot,
-    Stamp,
-    Publish,
     CopyCommand,
     /// Looks at the build's rows and logs again.
     Logs,
@@ -28,8 +26,6 @@ pub enum ResultAction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResultEffect {
     Boot,
-    Stamp,
-    Publish,
     Copy(String),
     Logs,
     Close,
@@ -38,8 +34,6 @@ pub enum ResultEffect {
 /// What can be done with an image, in the order in which it is shown.
 pub const NEXT: &[(ResultAction, &str)] = &[
     (ResultAction::Boot, "Boot it in QEMU"),
-    (ResultAction::Stamp, "Stamp a published image with this site"),
-    (ResultAction::Publish, "Publish it to a registry"),
     (ResultAction::CopyCommand, "Copy the command that builds it"),
     (ResultAction::Logs, "Look at the build's logs"),
     (ResultAction::Close, "Back to the profiles"),
@@ -109,8 +103,6 @@ impl ResultState {
             A::Last => self.step(isize::MAX),
             A::Activate => return self.activate(),
             A::Boot => return Some(ResultEffect::Boot),
-            A::Stamp => return Some(ResultEffect::Stamp),
-            A::Publish => return Some(ResultEffect::Publish),
             A::CopyCommand => return Some(ResultEffect::Copy(self.command.clone())),
             A::Logs => return Some(ResultEffect::Logs),
             A::Close => return Some(ResultEffect::Close),

@@ -3,6 +3,11 @@
 //! A printable key never acts while a text field has the focus; such keys stand in the context
 //! [`Context::Letters`], which a text field replaces with [`Context::Text`].
 
+mod table;
+
+pub use table::ACTIONS;
+
+use super::build::{BuildAction, ResultAction};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Where an action is offered. Several contexts are active at a time; see [`SETS`].
@@ -11,6 +16,8 @@ pub enum Context {
     Anywhere,
     /// No text field has the focus, so letters are free.
     Letters,
+    /// Rows that may have choices.
+    Rows,
     /// A text field has the focus.
     Text,
     Start,
@@ -19,12 +26,13 @@ pub enum Context {
     Endpoints,
     Certificates,
     Review,
+    /// Nothing to type and no choices: letters and the arrows to the sides mean something else.
     Build,
     Result,
 }
 
 impl Context {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Site,
         Self::Endpoints,
@@ -32,8 +40,9 @@ impl Context {
         Self::Review,
         Self::Build,
         Self::Result,
-        Self::Letters,
+        Self::Rows,
         Self::Text,
+        Self::Letters,
         Self::Anywhere,
     ];
 
@@ -41,7 +50,8 @@ impl Context {
     pub fn title(self) -> &'static str {
         match self {
             Self::Anywhere => "Everywhere",
-            Self::Letters => "Lists and switches",
+            Self::Letters => "Everywhere but in text fields",
+            Self::Rows => "Lists and switches",
             Self::Text => "Text fields",
             Self::Start => "Start",
             Self::Site => "Steps of a site",
@@ -56,14 +66,14 @@ impl Context {
 
 /// Every combination of contexts that a screen has.
 pub const SETS: &[&[Context]] = &[
-    &[Context::Anywhere, Context::Letters, Context::Start],
-    &[Context::Anywhere, Context::Letters, Context::Site],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Start],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site],
     &[Context::Anywhere, Context::Text, Context::Site],
-    &[Context::Anywhere, Context::Letters, Context::Site, Context::Endpoints],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Endpoints],
     &[Context::Anywhere, Context::Text, Context::Site, Context::Endpoints],
-    &[Context::Anywhere, Context::Letters, Context::Site, Context::Certificates],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Certificates],
     &[Context::Anywhere, Context::Text, Context::Site, Context::Certificates],
-    &[Context::Anywhere, Context::Letters, Context::Site, Context::Review],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Review],
     &[Context::Anywhere, Context::Letters, Context::Build],
     &[Context::Anywhere, Context::Letters, Context::Result],
 ];
@@ -112,6 +122,11 @@ pub enum Action {
     Placeholder,
     StartBuild,
     CopyCommand,
+    // A build
+    Build(BuildAction),
+    Result(ResultAction),
+    ShowResult,
+    BackToSite,
 }
 
 /// A key as a person presses it.
@@ -143,18 +158,6 @@ impl Key {
     }
 }
 
-const fn key(code: KeyCode) -> Key {
-    Key { code, ctrl: false }
-}
-
-const fn letter(c: char) -> Key {
-    key(KeyCode::Char(c))
-}
-
-const fn ctrl(c: char) -> Key {
-    Key { code: KeyCode::Char(c), ctrl: true }
-}
-
 /// One action with its keys.
 #[derive(Debug)]
 pub struct Entry {
@@ -167,117 +170,6 @@ pub struct Entry {
     /// The word in the footer, for what is wanted most.
     pub footer: Option<&'static str>,
 }
-
-const fn entry(
-    action: Action,
-    context: Context,
-    keys: &'static [Key],
-    about: &'static str,
-    footer: Option<&'static str>,
-) -> Entry {
-    Entry { action, context, keys, about, footer }
-}
-
-/// The table. Within a context the order is the order in the footer and in help.
-pub static ACTIONS: &[Entry] = &[
-    entry(Action::Activate, Context::Start, &[key(KeyCode::Enter)], "open what is chosen", Some("open")),
-    entry(Action::NewSite, Context::Start, &[letter('n')], "begin a new site", Some("new")),
-    entry(Action::ImportConfig, Context::Start, &[letter('i')], "import a config file", Some("import")),
-    entry(Action::Duplicate, Context::Start, &[letter('c')], "copy the profile under another name", None),
-    entry(Action::Rename, Context::Start, &[letter('r')], "rename the profile", None),
-    entry(Action::Delete, Context::Start, &[letter('d'), key(KeyCode::Delete)], "delete the profile", None),
-    entry(
-        Action::LastRun,
-        Context::Start,
-        &[letter('l')],
-        "look at the profile's last build",
-        Some("last run"),
-    ),
-    entry(
-        Action::Activate,
-        Context::Site,
-        &[key(KeyCode::Enter)],
-        "do what the row says; go on from a field",
-        Some("next"),
-    ),
-    entry(Action::NextStep, Context::Site, &[ctrl('n')], "next step", Some("step")),
-    entry(Action::PreviousStep, Context::Site, &[ctrl('p')], "previous step", None),
-    entry(Action::GoToStep, Context::Site, &[ctrl('g')], "go to any step", None),
-    entry(Action::Save, Context::Site, &[ctrl('s')], "save the profile", Some("save")),
-    entry(Action::SaveAs, Context::Site, &[], "save the profile under another name", None),
-    entry(
-        Action::RestoreDefault,
-        Context::Site,
-        &[ctrl('d')],
-        "restore the field's default",
-        Some("default"),
-    ),
-    entry(Action::Reveal, Context::Site, &[ctrl('r')], "show or hide secrets", None),
-    entry(Action::NextProblem, Context::Site, &[ctrl('x')], "go to the next problem", None),
-    entry(Action::PickFile, Context::Site, &[ctrl('o')], "pick a file for the field", None),
-    entry(Action::CloseSite, Context::Site, &[], "back to the list of profiles", None),
-    entry(
-        Action::TestConnection,
-        Context::Endpoints,
-        &[ctrl('t')],
-        "test the connection to every endpoint",
-        Some("test"),
-    ),
-    entry(Action::SkipCheck, Context::Endpoints, &[], "skip the connection test (offline)", None),
-    entry(Action::PasteCertificate, Context::Certificates, &[ctrl('v')], "paste certificates", Some("paste")),
-    entry(
-        Action::TakeCertificate,
-        Context::Certificates,
-        &[ctrl('f')],
-        "take certificates from a file",
-        None,
-    ),
-    entry(
-        Action::FetchChain,
-        Context::Certificates,
-        &[ctrl('t')],
-        "fetch the chain from the orchestrator",
-        Some("fetch"),
-    ),
-    entry(
-        Action::Placeholder,
-        Context::Certificates,
-        &[],
-        "make placeholder certificates, for a trial",
-        None,
-    ),
-    entry(Action::StartBuild, Context::Review, &[letter('b')], "start the build", Some("build")),
-    entry(Action::CopyCommand, Context::Review, &[letter('y')], "copy the equivalent command", Some("copy")),
-    entry(Action::Up, Context::Anywhere, &[key(KeyCode::Up), key(KeyCode::BackTab)], "up", None),
-    entry(Action::Down, Context::Anywhere, &[key(KeyCode::Down), key(KeyCode::Tab)], "down", None),
-    entry(Action::PageUp, Context::Start, &[key(KeyCode::PageUp)], "up by a page", None),
-    entry(Action::PageDown, Context::Start, &[key(KeyCode::PageDown)], "down by a page", None),
-    entry(Action::PageUp, Context::Site, &[key(KeyCode::PageUp)], "up by a page", None),
-    entry(Action::PageDown, Context::Site, &[key(KeyCode::PageDown)], "down by a page", None),
-    entry(Action::First, Context::Letters, &[key(KeyCode::Home)], "to the first row", None),
-    entry(Action::Last, Context::Letters, &[key(KeyCode::End)], "to the last row", None),
-    entry(Action::Next, Context::Letters, &[letter(' '), key(KeyCode::Right)], "switch; next choice", None),
-    entry(Action::Previous, Context::Letters, &[key(KeyCode::Left)], "previous choice", None),
-    entry(
-        Action::Menu,
-        Context::Anywhere,
-        &[key(KeyCode::Esc), key(KeyCode::F(1))],
-        "this menu",
-        Some("menu"),
-    ),
-    entry(Action::Menu, Context::Letters, &[letter('?')], "this menu", None),
-    entry(
-        Action::Mouse,
-        Context::Letters,
-        &[letter('m')],
-        "mouse wheel on or off (off: the terminal selects text)",
-        None,
-    ),
-    entry(Action::Repaint, Context::Anywhere, &[ctrl('l')], "paint the screen again", None),
-    entry(Action::Suspend, Context::Anywhere, &[ctrl('z')], "suspend; fg comes back", None),
-    entry(Action::Quit, Context::Letters, &[letter('q')], "leave", Some("leave")),
-    entry(Action::Quit, Context::Anywhere, &[ctrl('c'), ctrl('q')], "leave", None),
-];
 
 /// The action of a key where these contexts are active.
 pub fn lookup(key: Key, contexts: &[Context]) -> Option<Action> {
@@ -337,7 +229,7 @@ mod tests {
             assert!(SETS.iter().any(|set| set.contains(&entry.context)), "{entry:?}");
             if !matches!(
                 entry.context,
-                Context::Letters | Context::Start | Context::Review | Context::Build | Context::Result
+                Context::Letters | Context::Rows | Context::Start | Context::Review | Context::Build | Context::Result
             ) {
                 assert!(
                     entry.keys.iter().all(|k| k.ctrl || !matches!(k.code, KeyCode::Char(_))),
