@@ -18,6 +18,28 @@ pub struct Failure {
     pub problem: Option<Problem>,
 }
 
+/// What a line about a failure is. What comes later is left out earlier where there is little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Place,
+    What,
+    Remedy,
+    Log,
+    Cause,
+    Retry,
+}
+
+impl Part {
+    pub fn role(self) -> Role {
+        match self {
+            Self::Place => Role::Error,
+            Self::What | Self::Remedy => Role::Plain,
+            Self::Log | Self::Cause => Role::Muted,
+            Self::Retry => Role::Info,
+        }
+    }
+}
+
 impl Failure {
     /// `components / hook-docker`
     pub fn place(&self) -> Option<String> {
@@ -118,8 +140,8 @@ impl BuildState {
         next
     }
 
-    /// What is to be said of the failure, a role for each line; the log and the retry come last.
-    pub fn failure_text(&self) -> Vec<(Role, String)> {
+    /// What is to be said of the failure, line by line.
+    pub fn failure_text(&self) -> Vec<(Part, String)> {
         let Some(failure) = &self.failure else { return Vec::new() };
         let row = failure.stage.and_then(|stage| {
             let stage = self.stages.get(stage as usize)?;
@@ -127,31 +149,28 @@ impl BuildState {
             Some(item.unwrap_or(&stage.row))
         });
         let place = failure.place().unwrap_or_else(|| "The build".to_owned());
-        let took = row
-            .and_then(|row| row.seconds)
-            .map_or(String::new(), |s| format!(" after {}", super::pace::time(s)));
-        let mut lines = Vec::new();
-        let code =
-            failure.problem.as_ref().map_or(String::new(), |p| format!(", exit code {}", p.exit() as i32));
-        lines.push((Role::Error, format!("{place} failed{took}{code}")));
+        let took = row.and_then(|row| row.seconds).map(|s| format!(" after {}", super::pace::time(s)));
+        let code = failure.problem.as_ref().map(|p| format!(", exit code {}", p.exit() as i32));
+        let (took, code) = (took.unwrap_or_default(), code.unwrap_or_default());
+        let mut lines = vec![(Part::Place, format!("{place} failed{took}{code}"))];
         match &failure.problem {
             Some(problem) => {
                 let place = problem.place().map_or(String::new(), |place| format!("{place}: "));
-                lines.extend(split(Role::Plain, &format!("{place}{}", problem.what())));
+                lines.extend(split(Part::What, &format!("{place}{}", problem.what())));
                 for cause in problem.causes() {
-                    lines.extend(split(Role::Muted, &format!("because: {}", cause.trim_end())));
+                    lines.extend(split(Part::Cause, &format!("because: {}", cause.trim_end())));
                 }
                 if let Some(remedy) = problem.remedy_text() {
-                    lines.extend(split(Role::Plain, &format!("Try: {remedy}")));
+                    lines.extend(split(Part::Remedy, &format!("Try: {remedy}")));
                 }
             }
-            None => lines.extend(self.blame().map(|line| (Role::Plain, line))),
+            None => lines.extend(self.blame().map(|line| (Part::What, line))),
         }
         if let Some(path) = failure.stage.and_then(|stage| self.log_file(stage)) {
-            lines.push((Role::Muted, format!("Log: {}", path.display())));
+            lines.push((Part::Log, format!("Log: {}", path.display())));
         }
         let retry = self.retry(None).map_or(Vec::new(), |retry| retry.text());
-        lines.extend(retry.into_iter().map(|line| (Role::Info, line)));
+        lines.extend(retry.into_iter().map(|line| (Part::Retry, line)));
         lines
     }
 
@@ -179,7 +198,7 @@ impl BuildState {
     }
 }
 
-fn split(role: Role, text: &str) -> Vec<(Role, String)> {
+fn split(part: Part, text: &str) -> Vec<(Part, String)> {
     // Problems quote what programs print.
-    text.lines().map(|line| (role, clean(line.as_bytes()).text)).collect()
+    text.lines().map(|line| (part, clean(line.as_bytes()).text)).collect()
 }

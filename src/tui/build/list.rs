@@ -3,7 +3,7 @@
 //! Where all items of the stages at work fit, all are shown; else those that run or have failed, and how
 //! many others there are. A person can open and close each stage.
 
-use super::rows::State;
+use super::rows::{Row, State};
 use super::state::{BuildState, StageRows};
 use crate::build::Stage;
 use crate::tui::log::Scope;
@@ -51,31 +51,42 @@ impl BuildState {
         let items: usize = self.stages.iter().filter(begun).map(|stage| stage.items.len()).sum();
         let opened = self.stages.iter().filter(|stage| self.show(stage) == Show::All);
         let fits = self.stages.len() + items + opened.map(|s| s.items.len()).sum::<usize>() <= room;
-        let mut out = Vec::new();
-        for stage in &self.stages {
-            out.push(Listed::Row(Pick { stage: stage.stage, item: None }));
-            let show = match self.show(stage) {
-                Show::Active if fits => Show::All,
-                show => show,
-            };
-            let (mut waiting, mut finished) = (0, 0);
-            for (at, item) in stage.items.iter().enumerate() {
-                let pick = Pick { stage: stage.stage, item: Some(at) };
-                let shown = match show {
+        let shown = |stage: &StageRows, at: usize, item: &Row| {
+            self.pick == Pick { stage: stage.stage, item: Some(at) }
+                || match self.show(stage) {
                     Show::All => true,
+                    Show::Active if fits => true,
                     Show::Active => matches!(item.state, State::Running | State::Failed),
                     Show::Failed => item.state == State::Failed,
                     Show::None => false,
-                };
-                if shown || pick == self.pick {
-                    out.push(Listed::Row(pick));
+                }
+        };
+        let mut count = self.stages.len();
+        for stage in &self.stages {
+            count += stage.items.iter().enumerate().filter(|(at, item)| shown(stage, *at, item)).count();
+            count += usize::from(self.show(stage) == Show::Active);
+        }
+        // What is left of the room shows what comes next.
+        let mut spare = room.saturating_sub(count);
+        let mut out = Vec::new();
+        for stage in &self.stages {
+            out.push(Listed::Row(Pick { stage: stage.stage, item: None }));
+            let active = self.show(stage) == Show::Active;
+            let (mut waiting, mut finished) = (0, 0);
+            for (at, item) in stage.items.iter().enumerate() {
+                let next = active && spare > 0 && !item.state.begun();
+                if shown(stage, at, item) {
+                    out.push(Listed::Row(Pick { stage: stage.stage, item: Some(at) }));
+                } else if next {
+                    spare -= 1;
+                    out.push(Listed::Row(Pick { stage: stage.stage, item: Some(at) }));
                 } else if item.state.finished() {
                     finished += 1;
                 } else {
                     waiting += 1;
                 }
             }
-            if show == Show::Active && waiting + finished > 0 {
+            if active && waiting + finished > 0 {
                 out.push(Listed::Rest { waiting, finished });
             }
         }

@@ -2,6 +2,7 @@
 //! wrong, and the log of the chosen row.
 
 use super::super::build::BuildState;
+use super::super::build::failure::Part;
 use super::super::build::list::{self, Listed, Pick};
 use super::super::build::pace::{about, amount, time};
 use super::super::build::rows::{Row, State};
@@ -68,7 +69,7 @@ fn overall(frame: &mut Frame, area: Rect, state: &BuildState, theme: &Theme) {
                 Outcome::Cancelled => (
                     glyphs.warn(),
                     Role::Warn,
-                    format!("The build of {profile} was cancelled after {took}; r goes on with it"),
+                    format!("{profile}: cancelled after {took}; r goes on with it"),
                 ),
             };
             spans.push(Span::styled(format!("{glyph} {text}"), theme.style(role)));
@@ -125,7 +126,7 @@ fn row_line(state: &BuildState, pick: Pick, columns: u16, theme: &Theme) -> Line
     let row = item.unwrap_or(&stage.row);
     let ellipsis = theme.glyphs.ellipsis();
     let name_columns = match columns {
-        ..76 => 20,
+        ..76 => 18,
         76..110 => 24,
         _ => 30,
     };
@@ -137,7 +138,7 @@ fn row_line(state: &BuildState, pick: Pick, columns: u16, theme: &Theme) -> Line
         Span::styled(format!(" {} ", row.glyph(theme, state.ticks())), theme.style(role)),
         Span::styled(name, theme.style(if item.is_none() { Role::Strong } else { Role::Plain })),
         Span::styled(format!(" {:<9}", row.state.word()), theme.style(role)),
-        Span::raw(format!(" {clock:>8}  ")),
+        Span::raw(format!(" {clock:>7}  ")),
     ];
     let used: usize = spans.iter().map(Span::width).sum();
     let room = usize::from(columns).saturating_sub(used + 1);
@@ -164,7 +165,8 @@ fn said(theme: &Theme, room: usize, role: Role, text: &str) -> Vec<Span<'static>
 
 fn silence(row: &Row, state: &BuildState, room: usize, theme: &Theme) -> Option<Vec<Span<'static>>> {
     let seconds = row.silent(state.now())?;
-    Some(said(theme, room, Role::Warn, &format!("no output for {seconds} s")))
+    let long = if seconds < 60 { format!("{seconds} s") } else { time(seconds as f64) };
+    Some(said(theme, room, Role::Warn, &format!("no output for {long}")))
 }
 
 fn stage_detail(state: &BuildState, stage: &StageRows, room: usize, theme: &Theme) -> Vec<Span<'static>> {
@@ -253,44 +255,33 @@ fn measured(fraction: f64, text: &str, room: usize, theme: &Theme) -> Vec<Span<'
 
 fn failure(frame: &mut Frame, area: Rect, state: &BuildState, theme: &Theme) {
     let (room, most) = (usize::from(area.width).saturating_sub(4), usize::from(area.height));
-    let mut text = state.failure_text();
-    if text.is_empty() || most == 0 {
-        return;
-    }
-    // What to do next and where to read more must not be pushed out by a long reason.
-    let last =
-        text.iter().rposition(|(role, _)| !matches!(role, Role::Info | Role::Muted)).map_or(0, |at| at + 1);
-    let mut tail: Vec<(Role, String)> = text.split_off(last.clamp(1, text.len()));
-    tail.reverse();
-    let wrapped = |lines: Vec<(Role, String)>| -> Vec<(Role, String)> {
-        let each = |(role, line): (Role, String)| {
-            wrap(&line, room).into_iter().map(move |part| (role, part)).collect::<Vec<_>>()
-        };
-        lines.into_iter().flat_map(each).collect()
-    };
-    let mut end: Vec<(Role, String)> = Vec::new();
-    for line in tail {
-        let line = (line.0, middle(&line.1, room, theme));
-        if end.len() + 2 < most {
-            end.insert(0, line);
+    let mark = theme.glyphs.ellipsis();
+    let mut lines: Vec<(Part, String)> = Vec::new();
+    for (part, text) in state.failure_text() {
+        match part {
+            Part::Log => lines.push((part, middle(&text, room, theme))),
+            _ => lines.extend(wrap(&text, room).into_iter().map(|line| (part, line))),
         }
     }
-    let mut lines = wrapped(text);
-    let keep = most.saturating_sub(end.len());
-    if lines.len() > keep {
-        lines.truncate(keep);
-        if let Some((_, last)) = lines.last_mut() {
-            let mark = theme.glyphs.ellipsis();
-            *last = format!("{}{mark}", clip(last, room.saturating_sub(1), ""));
+    // What was wrong, what to do and where to read more outlast the rest.
+    let mut left_out = None;
+    while lines.len() > most {
+        let Some(least) = lines.iter().map(|(part, _)| *part).max() else { break };
+        if let Some(at) = lines.iter().rposition(|(part, _)| *part == least) {
+            lines.remove(at);
+            left_out = Some(least);
         }
     }
-    lines.extend(end);
+    let cut = lines.iter().rposition(|(part, _)| Some(*part) == left_out);
+    if let Some((_, last)) = cut.and_then(|at| lines.get_mut(at)) {
+        *last = format!("{}{mark}", clip(last, room.saturating_sub(1), ""));
+    }
     let lines: Vec<Line> = lines
         .into_iter()
         .enumerate()
-        .map(|(at, (role, text))| {
+        .map(|(at, (part, text))| {
             let sign = if at == 0 { theme.glyphs.fail() } else { " " };
-            Line::styled(format!(" {sign} {text}"), theme.style(role))
+            Line::styled(format!(" {sign} {text}"), theme.style(part.role()))
         })
         .collect();
     frame.render_widget(Paragraph::new(lines), area);

@@ -100,14 +100,15 @@ fn title(buffer: &mut Buffer, area: Rect, view: &LogView<'_>) {
     ));
 
     let (y, right) = (area.y, area.right());
+    // What is written over the rule takes nothing from its look.
+    let style = |role| Style::reset().patch(theme.style(role));
     buffer.set_stringn(area.x, y, rule.repeat(area.width.into()), area.width.into(), border);
     let head = clip(view.title, usize::from(area.width).saturating_sub(6).min(40), theme.glyphs.ellipsis());
-    let mut x =
-        put(buffer, (area.x + 2).min(right), y, right, &format!(" {head} "), theme.style(Role::Strong));
+    let mut x = put(buffer, (area.x + 2).min(right), y, right, &format!(" {head} "), style(Role::Strong));
     for (role, text) in parts {
         // A part that does not fit is left out; the ones behind it may.
         if usize::from(right.saturating_sub(x)) > width(&text) + 4 {
-            x = put(buffer, x + 1, y, right, &format!(" {text} "), theme.style(role));
+            x = put(buffer, x + 1, y, right, &format!(" {text} "), style(role));
         }
     }
 }

@@ -176,4 +176,6 @@ fn footer(model: &Model, frame: &mut Frame, area: Rect) {
 }
 
 #[cfg(test)]
+mod build_tests;
+#[cfg(test)]
 mod tests;

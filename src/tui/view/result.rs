@@ -1,7 +1,7 @@
 //! What came of a build: what to do next, the files, and what the image is made of.
 
 use super::super::build::pace::{size, time};
-use super::super::build::result::{NEXT, ResultRow, ResultState};
+use super::super::build::result::{NEXT, ResultAction, ResultRow, ResultState};
 use super::super::build::sizes::{Change, Size, Sizes};
 use super::super::theme::{Role, Theme};
 use super::text::{clip, fit, width};
@@ -20,9 +20,15 @@ pub fn view_result(frame: &mut Frame, area: Rect, state: &ResultState, theme: &T
     let columns = usize::from(area.width);
     let title = |text: &str| (None, Line::styled(format!(" {text}"), theme.style(Role::Strong)));
     let mut all: Vec<(Option<ResultRow>, Line)> = vec![title("What next")];
-    for (at, (_, label)) in NEXT.iter().enumerate() {
-        let label = fit(&format!("   {label}"), columns, theme.glyphs.ellipsis());
-        all.push((Some(ResultRow::Next(at)), Line::raw(label)));
+    for (at, (action, label)) in NEXT.iter().enumerate() {
+        let label = clip(&format!("   {label}"), columns, theme.glyphs.ellipsis());
+        let room = columns.saturating_sub(width(&label) + 3);
+        let command = match action {
+            ResultAction::CopyCommand if room > 8 => clip(&state.command, room, theme.glyphs.ellipsis()),
+            _ => String::new(),
+        };
+        let command = Span::styled(format!("  {command}"), theme.style(Role::Muted));
+        all.push((Some(ResultRow::Next(at)), Line::from(vec![Span::raw(label), command])));
     }
     all.push((None, Line::default()));
     all.push(title("Files"));

@@ -21,10 +21,10 @@ use ratatui::style::{Color, Modifier};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (120, 40)];
+pub(super) const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (120, 40)];
 
 /// The text of a screen, then where its styles begin and end: `line: columns style`.
-fn picture(buffer: &Buffer) -> String {
+pub(super) fn picture(buffer: &Buffer) -> String {
     let mut text = String::new();
     let mut styles = String::new();
     for y in 0..buffer.area.height {

@@ -1,0 +1,206 @@
+//! The build and its result at three sizes, without colours in ASCII and in sixteen colours; and whether
+//! they hold at every size.
+
+use super::super::build::action::BuildAction as A;
+use super::super::build::samples::{self, Script};
+use super::super::build::tests::{Input, feed, input};
+use super::super::build::{BuildState, ResultAction, ResultState};
+use super::super::keys::Key;
+use super::super::theme::Theme;
+use super::build::view_build;
+use super::result::view_result;
+use super::tests::{SIZES, picture};
+use crate::build::{Event, Outcome, Stage};
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::KeyCode;
+use ratatui::style::Color;
+
+fn drawn(size: (u16, u16), draw: impl FnOnce(&mut ratatui::Frame)) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+    terminal.draw(draw).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+fn pictures(name: &str, mut draw: impl FnMut((u16, u16), &Theme) -> Buffer) {
+    for (theme, word) in [(Theme::mono_ascii(), "mono"), (Theme::sixteen(), "colours")] {
+        for (columns, lines) in SIZES {
+            let buffer = draw((columns, lines), &theme);
+            assert!(
+                word == "colours"
+                    || buffer.content.iter().all(|cell| cell.symbol().is_ascii() && cell.fg == Color::Reset),
+                "{name}: a sign or colour that such a terminal does not have"
+            );
+            assert!(buffer.content.iter().all(|cell| cell.bg == Color::Reset), "{name}: a background");
+            insta::with_settings!({ snapshot_path => "pictures", prepend_module_to_snapshot => false, omit_expression => true }, {
+                insta::assert_snapshot!(format!("{name}_{columns}x{lines}_{word}"), picture(&buffer));
+            });
+        }
+    }
+}
+
+fn build(name: &str, mut state: BuildState) {
+    pictures(name, |size, theme| {
+        state.resize(size);
+        drawn(size, |frame| view_build(frame, frame.area(), &state, theme))
+    });
+}
+
+fn text(state: &mut BuildState, size: (u16, u16)) -> String {
+    state.resize(size);
+    picture(&drawn(size, |frame| view_build(frame, frame.area(), state, &Theme::mono_ascii())))
+}
+
+#[test]
+fn a_build_before_its_first_event() {
+    build("build_new", Script::new().state);
+}
+
+#[test]
+fn a_build_at_work() {
+    build("build_running", samples::running().state);
+}
+
+#[test]
+fn a_build_whose_log_is_read() {
+    let mut script = samples::running();
+    script.state.resize((80, 24));
+    script.state.handle(A::Down);
+    script.state.handle(A::Search);
+    for c in "part 3".chars() {
+        script.state.typed(Key { code: KeyCode::Char(c), ctrl: false });
+    }
+    script.state.typed(Key { code: KeyCode::Enter, ctrl: false });
+    script.state.handle(A::PreviousMatch);
+    for n in 0..1200 {
+        script.log(Stage::Components, "network", &format!("more {n}"));
+    }
+    script.state.handle(A::Zoom);
+    build("build_log", script.state);
+}
+
+#[test]
+fn a_build_where_a_filter_is_typed() {
+    let mut script = samples::running();
+    script.state.handle(A::Filter);
+    for c in "Get:".chars() {
+        script.state.typed(Key { code: KeyCode::Char(c), ctrl: false });
+    }
+    build("build_filter", script.state);
+}
+
+#[test]
+fn a_build_that_has_failed() {
+    build("build_failed", samples::failed().state);
+}
+
+#[test]
+fn a_build_that_was_cancelled_and_one_that_is_done() {
+    build("build_cancelled", samples::cancelled().state);
+    build("build_done", samples::done().state);
+}
+
+#[test]
+fn the_result() {
+    let result = samples::result();
+    pictures("result", |size, theme| drawn(size, |frame| view_result(frame, frame.area(), &result, theme)));
+    let mut below = samples::result();
+    below.handle(ResultAction::Last);
+    pictures("result_sizes", |size, theme| {
+        drawn(size, |frame| view_result(frame, frame.area(), &below, theme))
+    });
+}
+
+#[test]
+fn behaviour_20_silence_is_on_the_screen() {
+    let mut state = samples::silent().state;
+    for size in SIZES {
+        let text = text(&mut state, size);
+        assert!(text.contains("no output for 41 s"), "{text}");
+    }
+}
+
+#[test]
+fn behaviour_21_new_lines_below_and_dropped_lines_are_counted_in_the_title() {
+    let mut script = samples::running();
+    script.state.resize((80, 24));
+    script.state.handle(A::LineUp);
+    for n in 0..1234 {
+        script.log(Stage::Components, "network", &format!("more {n}"));
+    }
+    let screen = text(&mut script.state, (80, 24));
+    assert!(screen.contains("paused, 1,234 new lines (End)"), "{screen}");
+    script.state.handle(A::Last);
+    let screen = text(&mut script.state, (80, 24));
+    assert!(screen.contains("following") && screen.contains("more 1233"), "{screen}");
+    for _ in 0..super::super::log::buffer::LINES {
+        script.log(Stage::Components, "network", "x");
+    }
+    let screen = text(&mut script.state, (80, 24));
+    assert!(screen.contains("1,279 older lines only in the file"), "{screen}");
+}
+
+#[test]
+fn behaviour_22_cause_next_step_and_last_lines_are_on_the_smallest_screen() {
+    let screen = text(&mut samples::failed().state, (60, 16));
+    for part in [
+        "FAILED",
+        "exit code 1",
+        "dhcpcd-base cannot be read",
+        "components.log",
+        "Retry from",
+        "sha256 differs",
+    ] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+}
+
+#[test]
+fn every_size_can_be_drawn() {
+    let scripts =
+        [Script::new, samples::running, samples::silent, samples::failed, samples::cancelled, samples::done];
+    let mut unread = samples::result();
+    unread.sizes = None;
+    let results = [samples::result(), unread];
+    for script in scripts {
+        let mut state = script().state;
+        for zoom in [false, true] {
+            for (w, h) in (0..40).flat_map(|w| (0..12).map(move |h| (w, h))) {
+                state.resize((w, h));
+                drawn((w, h), |frame| view_build(frame, frame.area(), &state, &Theme::sixteen()));
+            }
+            if zoom {
+                state.handle(A::Search);
+            }
+            state.handle(A::Zoom);
+        }
+    }
+    for mut result in results {
+        for (w, h) in (0..40).flat_map(|w| (0..12).map(move |h| (w, h))) {
+            drawn((w, h), |frame| view_result(frame, frame.area(), &result, &Theme::mono_ascii()));
+            result.handle(ResultAction::Down);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_comes_makes_a_drawing_fail(inputs in proptest::collection::vec(input(), 1..60)) {
+        let mut script = Script::new();
+        let mut size = (80, 24);
+        for input in inputs {
+            if let Input::Size(w, h) = input {
+                size = (w, h);
+            }
+            feed(&mut script, input);
+            drawn(size, |frame| view_build(frame, frame.area(), &script.state, &Theme::sixteen()));
+            // A frame of another size than the one that was told: between a resize and its event.
+            drawn((33, 9), |frame| view_build(frame, frame.area(), &script.state, &Theme::mono_ascii()));
+        }
+        script.take(Event::RunFinished { outcome: Outcome::Ok, seconds: 1.0 });
+        let result = ResultState::of(&script.state, "hookos build");
+        drawn(size, |frame| view_result(frame, frame.area(), &result, &Theme::sixteen()));
+    }
+}
