@@ -123,8 +123,17 @@ impl Shell {
         let text = self.guest.wait_for(&format!("end-{n}"), from, Duration::from_secs(60)).unwrap();
         let begin = format!("begin-{n}");
         let start = text.rfind(&begin).map_or(0, |at| at + begin.len());
-        text[start..text.len() - format!("end-{n}").len()].trim().replace('\r', "")
+        let answer = text[start..text.len() - format!("end-{n}").len()].replace('\r', "");
+        // The machine's programs speak to the same console.
+        let own = answer.lines().filter(|line| !is_notice(line)).collect::<Vec<_>>();
+        own.join("\n").trim().to_owned()
     }
+}
+
+/// `[   12.345] program: words`, as the kernel's log is shown.
+fn is_notice(line: &str) -> bool {
+    let time = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    time.is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok())
 }
 
 /// Debian's docker-registry on a loopback port; ends with the test.
