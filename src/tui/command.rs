@@ -1,21 +1,15 @@
 //! The command that does what the wizard would do.
 
-use super::form::Edit;
 use super::model::Site;
-use std::path::Path;
 
 /// `hookos build` with this profile and every value that differs from it, quoted for a shell. Secrets
 /// are not in it: their variables are named instead.
-pub fn line(site: &Site, _root: &Path) -> String {
+pub fn line(site: &Site) -> String {
     let form = &site.form;
     let mut words = Vec::new();
     let mut flags = Vec::new();
-    for (id, edit) in form.edits() {
+    for (id, text) in form.flags() {
         let field = id.field();
-        let text = match edit {
-            Edit::Text(text) => text.clone(),
-            Edit::Default => form.default_text(*id).unwrap_or_default(),
-        };
         if field.kind.is_secret(&text) {
             words.push(format!("{}=...", field.env));
         } else {
@@ -25,6 +19,11 @@ pub fn line(site: &Site, _root: &Path) -> String {
     words.extend(["hookos".to_owned(), "build".to_owned(), quote(&form.name)]);
     words.extend(flags.iter().map(|flag| quote(flag)));
     words.join(" ")
+}
+
+/// `hookos build` with a profile as it is.
+pub fn of_profile(name: &str) -> String {
+    format!("hookos build {}", quote(name))
 }
 
 fn quote(word: &str) -> String {

@@ -1,5 +1,7 @@
 //! What effects answer with: facts about the world, ready for a screen.
 
+use crate::build::plan;
+use crate::build::record::{RunRecord, Took};
 use crate::problem::Problem;
 use crate::site::certificates::{Bundle, SiteCertificates};
 use crate::site::{Id, Profile};
@@ -108,4 +110,40 @@ pub struct ComponentEntry {
 pub struct FileEntry {
     pub name: String,
     pub folder: bool,
+}
+
+/// What a build would do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Planned {
+    pub rows: Vec<plan::Row>,
+    /// The last run that made an image, to compare with.
+    pub last: Option<RunRecord>,
+}
+
+impl Planned {
+    /// Seconds that it takes by the last run, where that can be told of everything that is to be done.
+    pub fn seconds(&self) -> Option<f64> {
+        let took = &self.last.as_ref()?.took;
+        let of = |row: &plan::Row| {
+            let same = |t: &&Took| t.stage == row.stage && t.item.as_deref() == Some(&row.item) && !t.cached;
+            took.iter().find(same).map(|t| t.seconds)
+        };
+        let todo = self.rows.iter().filter(|row| row.state == plan::State::Todo && row.key.is_some());
+        let made: Option<f64> = todo.map(of).sum();
+        // What is made each time has no name of its own in a record: its stage has.
+        let always = took.iter().filter(|t| t.item.is_none() && t.stage == crate::build::Stage::Package);
+        Some(made? + always.map(|t| t.seconds).sum::<f64>())
+    }
+}
+
+/// A run that has begun.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Begun {
+    pub run: String,
+    /// The profile's folder of logs.
+    pub logs: PathBuf,
+    /// When it began, in seconds since 1970; none if it has ended.
+    pub since: Option<i64>,
+    /// How long things took before.
+    pub took: Vec<Took>,
 }

@@ -221,6 +221,15 @@ impl Form {
     }
 
     /// The problem of a field that may be shown: nothing is red before it has been left once.
+    /// What was changed, as flags of a command. A flag cannot say "the default", so that is given in full.
+    pub fn flags(&self) -> FlagValues {
+        let text = |id: Id, edit: &Edit| match edit {
+            Edit::Text(text) => text.clone(),
+            Edit::Default => self.default_text(id).unwrap_or_default(),
+        };
+        self.edits.iter().map(|(id, edit)| (*id, text(*id, edit))).collect()
+    }
+
     pub fn problem(&self, id: Id) -> Option<&Problem> {
         self.seen.contains(&id).then(|| self.problems.get(&id)).flatten()
     }

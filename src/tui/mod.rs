@@ -82,7 +82,7 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     let first = update::begin(&mut model);
     let result = runtime.block_on(async {
         let input = Input::default();
-        let mut executor = Executor::new(place, answers);
+        let mut executor = Executor::new(place, answers, input.clone());
         run::run(&mut model, &mut screen, input, signals, incoming, &mut executor, first).await
     });
     drop(session);

@@ -1,14 +1,14 @@
 //! Everything that the screen shows, as pure data: no clock, no file, no terminal.
 
+use super::build::{ResultState, Watch};
 use super::check::Check;
-use super::data::{Certificates, ComponentEntry, Pending, Probe, Sites};
+use super::data::{Certificates, ComponentEntry, Pending, Planned, Probe, Sites};
 use super::form::{Environment, Form};
 use super::keys::{Action, Context};
 use super::overlay::Overlay;
 use super::rows::{self, Row};
 use super::step::{State, Step};
 use super::theme::{Role, Theme};
-use crate::build::plan;
 use crate::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,6 +21,10 @@ pub enum Screen {
     Start,
     /// A step of [`Model::site`].
     Site,
+    /// The run in [`Model::watch`].
+    Build,
+    /// What came of it.
+    Result,
 }
 
 /// A line that says what just happened.
@@ -49,6 +53,11 @@ pub struct Model {
     /// Where the focus is on the start screen.
     pub start_focus: Option<Row>,
     pub site: Option<Site>,
+    /// The run that was looked at last.
+    pub watch: Option<Watch>,
+    /// How many runs were looked at.
+    pub watches: u64,
+    pub result: Option<ResultState>,
     /// When Ctrl-C was pressed last.
     pub interrupted: Option<Duration>,
     /// The program ends with this exit code as soon as it can.
@@ -75,7 +84,7 @@ pub struct Site {
     pub pending: Option<Pending>,
     pub fetched: Check<Result<Pending, Problem>>,
     pub components: Check<Result<Vec<ComponentEntry>, Problem>>,
-    pub plan: Check<Result<Vec<plan::Row>, Problem>>,
+    pub plan: Check<Result<Planned, Problem>>,
     /// Warnings of opening it: unknown keys, an old format.
     pub warnings: Vec<Problem>,
 }
@@ -148,6 +157,9 @@ impl Model {
             start: Check::default(),
             start_focus: None,
             site: None,
+            watch: None,
+            watches: 0,
+            result: None,
             interrupted: None,
             leaving: None,
             farewell: Vec::new(),
@@ -180,6 +192,23 @@ impl Model {
         there.or_else(|| rows.iter().find(|row| row.can_focus())).cloned()
     }
 
+    /// Whether the run on the screen has made an image.
+    pub fn finished(&self) -> bool {
+        let end = self.watch.as_ref().and_then(|watch| watch.state.end());
+        end.is_some_and(|end| end.outcome == crate::build::Outcome::Ok)
+    }
+
+    /// Whether the run on the build's screen is of the site that is being worked on.
+    pub fn watches_site(&self) -> bool {
+        let name = self.site.as_ref().map(|site| &site.form.name);
+        self.watch.as_ref().is_some_and(|watch| Some(&watch.state.profile) == name)
+    }
+
+    /// Columns and lines between the head and the foot, for a screen that wants them all.
+    pub fn body(&self) -> (u16, u16) {
+        (self.size.0, self.size.1.saturating_sub(3))
+    }
+
     /// Moves the focus; a text field that gets it gets the keys too.
     pub fn set_focus(&mut self, row: Row) {
         match (self.screen, &mut self.site) {
@@ -208,9 +237,15 @@ impl Model {
         let mut contexts = vec![Context::Anywhere];
         let editing = self.site.as_ref().is_some_and(|site| site.form.editor().is_some());
         match self.screen {
-            Screen::Start => contexts.extend([Context::Letters, Context::Start]),
+            Screen::Start => contexts.extend([Context::Letters, Context::Rows, Context::Start]),
+            Screen::Build => contexts.extend([Context::Letters, Context::Build]),
+            Screen::Result => contexts.extend([Context::Letters, Context::Result]),
             Screen::Site => {
-                contexts.push(if editing { Context::Text } else { Context::Letters });
+                if editing {
+                    contexts.push(Context::Text);
+                } else {
+                    contexts.extend([Context::Letters, Context::Rows]);
+                }
                 contexts.push(Context::Site);
                 contexts.extend(match self.site.as_ref().map(|site| site.step) {
                     Some(Step::Endpoints) => Some(Context::Endpoints),
@@ -239,6 +274,9 @@ impl Model {
                 .site
                 .as_ref()
                 .is_some_and(|site| crate::site::FIELDS.iter().any(|f| site.form.is_secret(f.id))),
+            Action::Build(action) => self.watch.as_ref().is_some_and(|watch| watch.state.allows(action)),
+            Action::ShowResult => self.finished(),
+            Action::BackToSite => self.site.is_some(),
             Action::PreviousStep => self.site.as_ref().is_some_and(|site| site.step.previous().is_some()),
             _ => true,
         }
@@ -248,6 +286,10 @@ impl Model {
     pub fn moving(&self) -> bool {
         let now = self.now;
         self.start.moving(now)
+            || self.start.value().is_some_and(
+                |sites| matches!(sites, Ok(sites) if self.screen == Screen::Start && !sites.running.is_empty()),
+            )
+            || self.watch.as_ref().is_some_and(Watch::moving)
             || self.site.as_ref().is_some_and(|site| {
                 site.probe.moving(now)
                     || site.certificates.moving(now)

@@ -1,13 +1,13 @@
 //! What comes in and what goes out: the only ways between the pure part and the world.
 
-use super::data::{Certificates, ComponentEntry, FileEntry, Opened, Pending, Probe, Sites};
+use super::build::Sizes;
+use super::data::{Begun, Certificates, ComponentEntry, FileEntry, Opened, Pending, Planned, Probe, Sites};
 use super::draft::Draft;
-use super::form::Edit;
-use crate::build::plan;
+use crate::build::Event;
 use crate::problem::{Problem, Result};
+use crate::site::resolve::FlagValues;
 use crate::site::{Id, Profile, ResolvedSite};
 use ratatui::crossterm::event::KeyEvent;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,8 +37,15 @@ pub enum Msg {
     Fetched(u64, Result<Box<Pending>>),
     Folder(u64, Result<Vec<FileEntry>>),
     Components(u64, Result<Vec<ComponentEntry>>),
-    Planned(u64, Result<Vec<plan::Row>>),
+    Planned(u64, Result<Box<Planned>>),
     Compared(Result<Vec<String>>),
+    /// A run has begun, or is found; or there is none.
+    Begun(u64, Result<Box<Begun>>),
+    /// What a run tells, each with the time since it began.
+    Events(u64, Vec<(Duration, Event)>),
+    Sizes(u64, Result<Box<Sizes>>),
+    /// Something small is done; says what.
+    Told(Result<String>),
 }
 
 /// A profile was written.
@@ -111,7 +118,38 @@ pub enum Effect {
         run: u64,
         site: Box<ResolvedSite>,
     },
-    Build(Box<Build>),
+    /// Starts a build and follows it.
+    Build {
+        watch: u64,
+        build: Box<Build>,
+    },
+    /// Follows the run that goes on.
+    Join {
+        watch: u64,
+        profile: String,
+    },
+    /// Shows the last run that has ended.
+    Replay {
+        watch: u64,
+        profile: String,
+    },
+    /// Stops following. The run goes on.
+    Unwatch,
+    CancelRun(String),
+    ReadSizes {
+        watch: u64,
+        profile: String,
+        run: String,
+    },
+    /// Shows a file in a pager, which has the terminal meanwhile.
+    Pager(PathBuf),
+    /// Boots the image of a profile; its console has the terminal meanwhile.
+    Boot(String),
+    /// Writes a text to a new file.
+    Write {
+        file: PathBuf,
+        text: String,
+    },
     Copy(String),
     Mouse(bool),
     Repaint,
@@ -133,8 +171,9 @@ pub struct Save {
 }
 
 /// What is to be built: a profile and what a person has changed of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Build {
     pub profile: String,
-    pub edits: BTreeMap<Id, Edit>,
+    /// What differs from the profile.
+    pub flags: FlagValues,
 }

@@ -1,5 +1,6 @@
 //! What lies over a screen and takes all keys: menu, questions, a line to type, files, a text to paste.
 
+use super::build::LeaveChoice;
 use super::check::Check;
 use super::data::FileEntry;
 use super::keys::{self, Action, Entry};
@@ -85,6 +86,8 @@ pub enum Choice {
     /// Trust the chain that was fetched.
     TakeChain,
     Placeholder,
+    /// Leave while a build runs, in one of three ways.
+    LeaveBuild(LeaveChoice),
 }
 
 /// What a typed line is for.

@@ -329,15 +329,15 @@ impl<R: BufRead, W: Write> Plain<'_, R, W> {
             self.tell(&problem);
         }
         match work::plan(self.place, site.form.site()) {
-            Ok(rows) => {
-                for row in rows {
+            Ok(planned) => {
+                for row in planned.rows {
                     self.say(&format!("  {row}"));
                 }
             }
             Err(problem) => self.tell(&problem),
         }
         self.say("The same as a command:");
-        self.say(&format!("  {}", super::command::line(site, &self.place.root)));
+        self.say(&format!("  {}", super::command::line(site)));
         if !problems.is_empty() {
             self.say(&format!("{} first: Enter goes back.", count_of(problems.len() as u64, "problem")));
         }

@@ -2,6 +2,7 @@
 //!
 //! Screens are lists of rows over the table of fields: a new field is a new row without a word here.
 
+use super::build::pace::about;
 use super::form::capital;
 use super::keys::Action;
 use super::model::{Model, Screen, Site};
@@ -9,6 +10,7 @@ use super::step::Step;
 use super::theme::Role;
 use super::words::count_of;
 use crate::build::plan::State as Work;
+use crate::build::record::RunRecord;
 use crate::site::{FIELDS, Field, Id, Section};
 
 /// One row.
@@ -49,7 +51,7 @@ pub fn rows(model: &Model) -> Vec<Row> {
     match (model.screen, &model.site) {
         (Screen::Start, _) => start(model),
         (Screen::Site, Some(site)) => step(model, site),
-        (Screen::Site, None) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -138,7 +140,7 @@ fn step(model: &Model, site: &Site) -> Vec<Row> {
             }
             rows.extend(forms(site.step));
         }
-        Step::Review => return review(site),
+        Step::Review => return review(model, site),
         Step::Network | Step::Kernel | Step::Build => rows.extend(forms(site.step)),
     }
     if let Some(next) = site.step.next() {
@@ -195,7 +197,7 @@ pub fn all_certificates(
     found.ca.certificates.iter().chain(server).collect()
 }
 
-fn review(site: &Site) -> Vec<Row> {
+fn review(model: &Model, site: &Site) -> Vec<Row> {
     let mut rows = vec![Row::Do(Action::StartBuild, "Start the build".to_owned())];
     let problems = site.form.problems().count() as u64;
     if problems > 0 {
@@ -216,11 +218,15 @@ fn review(site: &Site) -> Vec<Row> {
     }
     rows.push(heading("What is to be done"));
     rows.extend(plan(site));
+    rows.extend(since(model, site));
     rows.push(heading("The same as a command"));
-    rows.push(Row::Do(Action::CopyCommand, super::command::line(site, std::path::Path::new(""))));
+    rows.push(Row::Do(Action::CopyCommand, super::command::line(site)));
     for section in Section::ALL {
         let shown: Vec<Row> = fields(*section)
-            .filter(|f| site.form.site().get(f.id).is_some() || site.form.edits().contains_key(&f.id))
+            .filter(|f| {
+                let here = site.form.site().get(f.id).is_some() || site.form.edits().contains_key(&f.id);
+                here || before(site, f.id).is_some()
+            })
             .map(|f| Row::Value(f.id))
             .collect();
         if !shown.is_empty() {
@@ -231,12 +237,49 @@ fn review(site: &Site) -> Vec<Row> {
     rows
 }
 
+/// The last build that made an image.
+fn last(site: &Site) -> Option<&RunRecord> {
+    site.plan.value()?.as_ref().ok()?.last.as_ref()
+}
+
+/// The value that a field had in the last build, if it has another now.
+pub fn before(site: &Site, id: Id) -> Option<String> {
+    let field = id.field();
+    let then = last(site)?.fields.get(&field.path());
+    let now = site.form.site().get(id).map(|value| value.shown(field.kind));
+    (then != now.as_ref()).then(|| then.cloned().unwrap_or_default())
+}
+
+/// How this build differs from the last one, and how long it takes by that.
+fn since(model: &Model, site: &Site) -> Vec<Row> {
+    let Some(Ok(planned)) = site.plan.value() else { return Vec::new() };
+    let Some(last) = &planned.last else {
+        return vec![Row::Pair(
+            Role::Muted,
+            "time".to_owned(),
+            "not known before the first build".to_owned(),
+        )];
+    };
+    let ago = super::words::ago(model.clock() - last.ended);
+    let differs = FIELDS.iter().filter(|f| before(site, f.id).is_some()).count() as u64;
+    let differs = match differs {
+        0 => format!("the same settings, {ago}"),
+        n => format!("{} other than now, {ago}", count_of(n, "setting")),
+    };
+    let time = planned.seconds().map_or_else(|| "not known yet for all of it".to_owned(), about);
+    vec![
+        Row::Pair(Role::Plain, "time".to_owned(), time),
+        Row::Pair(Role::Plain, "last build".to_owned(), differs),
+    ]
+}
+
 fn plan(site: &Site) -> Vec<Row> {
-    let rows = match site.plan.value() {
+    let planned = match site.plan.value() {
         None => return vec![looking()],
         Some(Err(problem)) => return vec![Row::Note(Role::Error, problem.what().to_owned())],
-        Some(Ok(rows)) => rows,
+        Some(Ok(planned)) => planned,
     };
+    let rows = &planned.rows;
     let mut found = Vec::new();
     for stage in crate::build::Stage::ALL {
         let of_stage = || rows.iter().filter(move |row| row.stage == stage);

@@ -4,6 +4,8 @@
 pub mod certs;
 pub mod drafts;
 mod input;
+mod outside;
+pub mod runs;
 pub mod sites;
 pub mod work;
 
@@ -21,6 +23,7 @@ use ratatui::crossterm::execute;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::Sender;
 
 /// What every effect may use.
@@ -50,26 +53,34 @@ impl Place {
 pub struct Executor {
     place: Arc<Place>,
     answers: Sender<Msg>,
+    input: Input,
+    /// The number of the run whose events are wanted.
+    watched: Arc<AtomicU64>,
 }
 
 impl Executor {
-    pub fn new(place: Place, answers: Sender<Msg>) -> Self {
-        Self { place: Arc::new(place), answers }
+    pub fn new(place: Place, answers: Sender<Msg>, input: Input) -> Self {
+        Self { place: Arc::new(place), answers, input, watched: Arc::default() }
     }
 
     /// Does something on a thread of its own. What it panics with becomes an answer too, so that nobody
     /// waits in vain.
     fn go(&self, work: impl FnOnce(&Place) -> Msg + Send + 'static) {
+        let answers = self.answers.clone();
+        // The screen may be gone by now.
+        self.go_on(move |place| drop(answers.blocking_send(work(place))));
+    }
+
+    /// Does something that answers as it goes.
+    fn go_on(&self, work: impl FnOnce(&Place) + Send + 'static) {
         let (place, answers) = (Arc::clone(&self.place), self.answers.clone());
         let body = move || {
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&place)));
-            let msg = done.unwrap_or_else(|_| {
+            if done.is_err() {
                 let problem = Problem::new("the program has made a mistake here")
                     .remedy("leave with Ctrl-Q: what it knows of the mistake is shown then");
-                Msg::Done(Err(problem))
-            });
-            // The screen may be gone by now.
-            let _ = answers.blocking_send(msg);
+                let _ = answers.blocking_send(Msg::Done(Err(problem)));
+            }
         };
         if let Err(e) = std::thread::Builder::new().name("effect".to_owned()).spawn(body) {
             let problem = Problem::new("cannot start a thread").because(e);
@@ -93,13 +104,34 @@ impl<W: Write> World<CrosstermBackend<W>> for Executor {
                 session::again(terminal)?;
                 return Ok(Some(Msg::Resumed));
             }
+            Effect::Pager(file) => {
+                let done = outside::pager(&self.input, terminal, &file);
+                return Ok(came_back(done, "The pager cannot show the log", &file.display().to_string()));
+            }
+            Effect::Boot(profile) => {
+                let done = outside::boot(&self.input, terminal, &self.place.root, &profile);
+                return Ok(came_back(done, "The image did not boot", &profile));
+            }
             effect => self.start(effect),
         }
         Ok(None)
     }
 }
 
+/// What is said after another program had the terminal.
+fn came_back(done: io::Result<()>, what: &str, of: &str) -> Option<Msg> {
+    let told = |e| Msg::Told(Err(Problem::new(format!("{what}: {of}")).because(e)));
+    Some(done.err().map_or(Msg::Resumed, told))
+}
+
 impl Executor {
+    /// Follows a run on a thread of its own, until another one is wanted.
+    fn watch(&self, number: u64, work: impl FnOnce(&Place, &runs::Wanted<'_>) + Send + 'static) {
+        self.watched.store(number, Ordering::SeqCst);
+        let (now, answers) = (Arc::clone(&self.watched), self.answers.clone());
+        self.go_on(move |place| work(place, &runs::Wanted { number, now: &now, answers: &answers }));
+    }
+
     fn start(&self, effect: Effect) {
         match effect {
             Effect::ListSites(run) => self.go(move |place| Msg::Sites(run, sites::list(place))),
@@ -125,6 +157,24 @@ impl Executor {
                 self.go(move |place| Msg::Components(run, work::components(place, &site)));
             }
             Effect::Plan { run, site } => self.go(move |place| Msg::Planned(run, work::plan(place, &site))),
+            Effect::Build { watch, build } => {
+                self.watch(watch, move |place, wanted| runs::build(place, &build, wanted));
+            }
+            Effect::Join { watch, profile } => {
+                self.watch(watch, move |place, wanted| runs::join(place, &profile, wanted));
+            }
+            Effect::Replay { watch, profile } => {
+                self.watch(watch, move |place, wanted| runs::replay(place, &profile, wanted));
+            }
+            Effect::Unwatch => self.watched.store(0, Ordering::SeqCst),
+            // Short, and the program may end right after it.
+            Effect::CancelRun(profile) => {
+                let _ = self.answers.try_send(Msg::Told(runs::cancel(&self.place, &profile)));
+            }
+            Effect::ReadSizes { watch, profile, run } => {
+                self.go(move |place| Msg::Sizes(watch, runs::sizes(place, &profile, &run)));
+            }
+            Effect::Write { file, text } => self.go(move |_| Msg::Told(runs::write(&file, &text))),
             Effect::ResumeDraft(name) => self.go(move |place| Msg::Opened(drafts::resume(place, &name))),
             Effect::CompareDraft(name) => self.go(move |place| Msg::Compared(drafts::compare(place, &name))),
             // These two are short, and must be done when the program ends right after.

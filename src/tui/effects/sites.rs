@@ -1,11 +1,12 @@
 //! Profiles: their files, and what is kept of unsaved input.
 
-use super::Place;
+use super::{Place, runs};
+use crate::history;
 use crate::problem::{Exit, Problem, Result};
 use crate::site::resolve::together;
 use crate::site::save::{self, Secrets};
 use crate::site::{Profile, Sources, certificates, config_file, files, resolve};
-use crate::tui::data::{Opened, SiteEntry, Sites};
+use crate::tui::data::{LastRun, Opened, RunningEntry, SiteEntry, Sites};
 use crate::tui::msg::{Save, Saved};
 use std::fs;
 use std::path::Path;
@@ -21,12 +22,24 @@ pub fn list(place: &Place) -> Result<Sites> {
         sites.sites.push(SiteEntry {
             shipped: found.path.starts_with(place.root.join("profiles")),
             problem: problem.err().map(|problem| problem.what().to_owned()),
-            last: None,
+            last: last(place, &found.name),
             name: found.name,
             path: found.path,
         });
     }
+    sites.running = sites.sites.iter().filter_map(|site| running(place, &site.name)).collect();
     Ok(sites)
+}
+
+/// How the last build of a profile ended.
+fn last(place: &Place, name: &str) -> Option<LastRun> {
+    let past = history::last(&runs::logs(place, name))?;
+    Some(LastRun { outcome: past.outcome, at: past.ended, seconds: past.seconds })
+}
+
+fn running(place: &Place, name: &str) -> Option<RunningEntry> {
+    let running = history::running(&runs::logs(place, name))?;
+    Some(RunningEntry { profile: name.to_owned(), since: running.since })
 }
 
 pub fn open(place: &Place, name: &str) -> Result<Box<Opened>> {

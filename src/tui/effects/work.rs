@@ -1,22 +1,25 @@
 //! What a build would do, and what it would do it with.
 
-use super::Place;
+use super::{Place, runs};
 use crate::build::image::Request;
-use crate::build::plan::Row;
 use crate::component::{self, Source, Stage};
 use crate::debian::lock::Mode;
+use crate::history;
 use crate::linuxkit::Definition;
 use crate::problem::{Problem, Result};
 use crate::site::ResolvedSite;
 use crate::store::Store;
-use crate::tui::data::{ComponentEntry, FileEntry};
+use crate::tui::data::{ComponentEntry, FileEntry, Planned};
 use std::path::Path;
 
-pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Vec<Row>> {
+/// The plan of a build, with the last one that made an image to compare it with.
+pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
     let store = Store::open(place.store.clone())?;
     let out = place.root.join("out").join(&site.name);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    Request { root: &place.root, out: &out, store: &store, site, locks: Mode::Default, jobs }.dry_run()
+    let request = Request { root: &place.root, out: &out, store: &store, site, locks: Mode::Default, jobs };
+    let last = history::last_good(&runs::logs(place, &site.name)).map(|(_, record)| record);
+    Ok(Box::new(Planned { rows: request.dry_run()?, last }))
 }
 
 /// Every component there is, those of the image definition first.

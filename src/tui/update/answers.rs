@@ -26,6 +26,8 @@ pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.say(Role::Ok, text);
             return start::refresh(model);
         }
+        Msg::Told(Ok(text)) => model.say(Role::Ok, text),
+        Msg::Told(Err(problem)) => explain(model, "That did not work", &problem),
         Msg::Opened(Err(problem))
         | Msg::Saved(Err(problem))
         | Msg::Done(Err(problem))
@@ -88,7 +90,7 @@ fn of_site(model: &mut Model, msg: Msg) {
             site.components.finish(run, entries, now);
         }
         Msg::Planned(run, rows) => {
-            site.plan.finish(run, rows, now);
+            site.plan.finish(run, rows.map(|planned| *planned), now);
         }
         _ => {}
     }
@@ -154,6 +156,6 @@ fn keep(model: &mut Model, saved: Saved) -> Vec<Effect> {
         None => model.say(Role::Ok, format!("Saved {}.", saved.wrote.join(" and "))),
     }
     let mut effects = vec![Effect::DiscardDraft(old)];
-    effects.extend(site::refresh(model));
+    effects.extend(if saved.build { site::build(model) } else { site::refresh(model) });
     effects
 }

@@ -2,6 +2,7 @@
 //! in the world goes out as [`Effect`]s.
 
 mod answers;
+mod build;
 mod overlays;
 mod quit;
 mod site;
@@ -20,17 +21,26 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Tick(now) => {
             model.now = now.max(model.now);
-            Vec::new()
+            let now = model.now;
+            if let Some(watch) = &mut model.watch {
+                watch.tick(now);
+            }
+            start::watch_running(model)
         }
         Msg::Resize(columns, lines) => {
             model.size = (columns, lines);
+            let body = model.body();
+            if let Some(watch) = &mut model.watch {
+                watch.state.resize(body);
+            }
             Vec::new()
         }
         Msg::Key(event) if event.kind != KeyEventKind::Release => key(model, &event),
         Msg::Key(_) => Vec::new(),
         Msg::Paste(text) => paste(model, &text),
-        Msg::Wheel { up } => step_focus(model, if up { -1 } else { 1 }),
+        Msg::Wheel { up } => wheel(model, up),
         Msg::Signal(exit) => quit::signal(model, exit),
+        msg @ (Msg::Begun(..) | Msg::Events(..) | Msg::Sizes(..)) => build::take(model, msg),
         Msg::Resumed => vec![Effect::Repaint],
         answer => answers::take(model, answer),
     }
@@ -58,12 +68,17 @@ fn key(model: &mut Model, event: &KeyEvent) -> Vec<Effect> {
         return overlays::key(model, key);
     }
     model.notice = None;
+    let typing = model.watch.as_ref().is_some_and(|watch| watch.state.typing().is_some());
+    if model.screen == Screen::Build && typing {
+        build::typed(model, key);
+        return Vec::new();
+    }
     if let Some(action) = keys::lookup(key, &model.contexts()) {
         return act(model, action);
     }
     match model.screen {
         Screen::Site => site::typed(model, key),
-        Screen::Start => Vec::new(),
+        Screen::Start | Screen::Build | Screen::Result => Vec::new(),
     }
 }
 
@@ -87,6 +102,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.say(Role::Info, format!("The mouse is {word}."));
             vec![Effect::Mouse(model.mouse)]
         }
+        action if model.screen == Screen::Build => build::act(model, action),
+        action if model.screen == Screen::Result => build::act_on_result(model, action),
         Action::Up => step_focus(model, -1),
         Action::Down => step_focus(model, 1),
         Action::PageUp => step_focus(model, -8),
@@ -94,8 +111,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::First => step_focus(model, isize::MIN),
         Action::Last => step_focus(model, isize::MAX),
         action => match model.screen {
-            Screen::Start => start::act(model, action),
             Screen::Site => site::act(model, action),
+            _ => start::act(model, action),
         },
     }
 }
@@ -118,8 +135,24 @@ fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     }
     match model.screen {
         Screen::Site => site::paste(model, text),
-        Screen::Start => Vec::new(),
+        Screen::Build => {
+            if let Some(watch) = &mut model.watch {
+                watch.state.paste(text);
+            }
+            Vec::new()
+        }
+        Screen::Start | Screen::Result => Vec::new(),
     }
+}
+
+fn wheel(model: &mut Model, up: bool) -> Vec<Effect> {
+    if model.screen == Screen::Build
+        && let Some(watch) = &mut model.watch
+    {
+        watch.state.wheel(up);
+        return Vec::new();
+    }
+    act(model, if up { Action::Up } else { Action::Down })
 }
 
 /// The text of a key that types something.

@@ -9,7 +9,7 @@ use super::super::msg::Effect;
 use super::super::overlay::{Ask, Choice, Files, Overlay, Paste, Picking, Prompt, Purpose};
 use super::super::step::Step;
 use super::super::theme::Role;
-use super::{act, character, edit_line, site, start};
+use super::{act, build, character, edit_line, site, start};
 use crate::site::files;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::path::PathBuf;
@@ -149,6 +149,7 @@ fn answer(model: &mut Model, ask: Ask) -> Vec<Effect> {
         }
         Choice::SaveAndBuild => site::save(model, true),
         Choice::BuildOnly => site::build(model),
+        Choice::LeaveBuild(choice) => build::answer(model, choice),
         Choice::TakeChain => {
             if let Some(Some(Ok(pending))) = model.site.as_ref().map(|site| site.fetched.value().cloned()) {
                 site::take_certificates(model, pending);

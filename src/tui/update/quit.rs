@@ -3,6 +3,7 @@
 use super::super::draft::Draft;
 use super::super::model::Model;
 use super::super::msg::Effect;
+use super::super::signals::GONE;
 use std::time::Duration;
 
 /// A second Ctrl-C within this time leaves whatever runs.
@@ -18,12 +19,18 @@ pub fn ask(model: &mut Model, interrupt: bool) -> Vec<Effect> {
         model.leaving = Some(130);
         return Vec::new();
     }
+    if super::build::ask_to_leave(model) {
+        return Vec::new();
+    }
     leave(model, 0)
 }
 
-/// A signal: nobody can be asked. A second one ends the program at once, which the loop sees to.
+/// A signal: nobody can be asked. A second one ends the program at once, which the loop sees to. A lost
+/// terminal is no reason to throw a build away; being told to end is.
 pub fn signal(model: &mut Model, code: u8) -> Vec<Effect> {
-    leave(model, code)
+    let mut effects = if code == GONE { Vec::new() } else { super::build::cancel(model) };
+    effects.extend(leave(model, code));
+    effects
 }
 
 /// Keeps what is not saved and ends.
@@ -34,6 +41,9 @@ pub fn leave(model: &mut Model, code: u8) -> Vec<Effect> {
             "What was changed of {} and not saved is kept; `hookos` offers it when it starts again.",
             site.form.name
         ));
+    }
+    if let Some(watch) = model.watch.as_ref().filter(|watch| watch.ours.is_some() || watch.moving()) {
+        model.farewell.extend(watch.state.summary(&watch.command));
     }
     model.leaving = Some(code);
     effects

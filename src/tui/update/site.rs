@@ -4,7 +4,7 @@ use super::super::data::Pending;
 use super::super::form;
 use super::super::keys::{Action, Key};
 use super::super::model::{Model, Screen};
-use super::super::msg::{Effect, Save};
+use super::super::msg::{Build, Effect, Save};
 use super::super::overlay::{self, Ask, Choice, Overlay, Paste, Picking, Purpose};
 use super::super::rows::Row;
 use super::super::step::Step;
@@ -93,9 +93,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::StartBuild => ask_to_build(model),
         Action::CopyCommand => {
-            let command = model.site.as_ref().map(|site| super::super::command::line(site, &model.root));
-            model.say(Role::Ok, "The command is in the terminal's clipboard, if the terminal has one.");
-            command.into_iter().map(Effect::Copy).collect()
+            let command = model.site.as_ref().map(super::super::command::line);
+            command.into_iter().map(|command| super::build::copy(model, command)).collect()
         }
         _ => Vec::new(),
     }
@@ -203,7 +202,7 @@ fn changed(model: &mut Model, id: Id) {
 pub fn go_to(model: &mut Model, step: Step) -> Vec<Effect> {
     let Some(site) = &mut model.site else { return Vec::new() };
     if step == Step::Build {
-        return ask_to_build(model);
+        return if model.watches_site() { show_build(model) } else { ask_to_build(model) };
     }
     let from = site.step;
     let sections: Vec<_> = from.sections().collect();
@@ -366,10 +365,20 @@ pub fn save_as(model: &mut Model, name: &str, build: bool) -> Vec<Effect> {
 pub fn build(model: &mut Model) -> Vec<Effect> {
     let Some(site) = &model.site else { return Vec::new() };
     let mut effects = super::quit::keep_draft(model);
-    effects.push(Effect::Build(Box::new(super::super::msg::Build {
-        profile: site.form.name.clone(),
-        edits: site.form.edits().clone(),
-    })));
+    let build = Build { profile: site.form.name.clone(), flags: site.form.flags() };
+    let command = super::super::command::line(site);
+    let plan = match site.plan.value() {
+        Some(Ok(planned)) => planned.rows.clone(),
+        _ => Vec::new(),
+    };
+    effects.extend(super::build::begin(model, build, command, plan));
+    effects
+}
+
+/// The run of this site, which is there already.
+fn show_build(model: &mut Model) -> Vec<Effect> {
+    let effects = super::quit::keep_draft(model);
+    model.screen = Screen::Build;
     effects
 }
 

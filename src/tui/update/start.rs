@@ -8,11 +8,24 @@ use super::super::msg::Effect;
 use super::super::overlay::{Ask, Choice, Overlay, Picking, Prompt, Purpose};
 use super::super::rows::Row;
 use super::super::theme::Role;
-use super::overlays;
+use super::{build, overlays};
+use std::time::Duration;
 
 /// Reads everything on it anew.
 pub fn refresh(model: &mut Model) -> Vec<Effect> {
     vec![Effect::ListSites(model.start.begin(model.now))]
+}
+
+/// How often builds of other processes are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// While a build is listed that goes on, the list is read anew now and then.
+pub fn watch_running(model: &mut Model) -> Vec<Effect> {
+    let old = match &model.start.answer {
+        Some((Ok(sites), at)) => !sites.running.is_empty() && model.now >= *at + LOOK,
+        _ => false,
+    };
+    if old && model.screen == Screen::Start && !model.start.running() { refresh(model) } else { Vec::new() }
 }
 
 /// Leaves a site and shows the start screen; what is not saved is kept as a draft.
@@ -34,6 +47,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match (action, focus) {
         (Action::Activate | Action::Next, Some(Row::Do(action, _))) => act(model, action),
         (Action::Activate, Some(Row::Site(name))) => vec![Effect::Open(name)],
+        (Action::Activate, Some(Row::Running(name))) => build::join(model, name),
+        (Action::LastRun, Some(Row::Site(name))) => build::replay(model, name),
         (Action::Activate, Some(Row::Draft(name))) => {
             model.overlay = Some(Overlay::Ask(Ask::new(
                 format!("What was not saved of {name}"),

@@ -274,7 +274,7 @@ fn behaviour_11_secrets_are_masked_and_leave_by_no_way() {
             }
         }
     }
-    seen.push(super::super::command::line(site(&model), &model.root));
+    seen.push(super::super::command::line(site(&model)));
     press(&mut model, &["Ctrl-C"]);
     seen.extend(model.farewell.clone());
     for text in &seen {
@@ -353,7 +353,7 @@ fn writes(effect: &Effect) -> bool {
             | Effect::Duplicate { .. }
             | Effect::Rename { .. }
             | Effect::Delete(_)
-            | Effect::Build(_)
+            | Effect::Build { .. }
     )
 }
 
@@ -370,7 +370,7 @@ fn behaviour_14_the_command_gives_the_same_site() {
     go(&mut model, Step::Kernel);
     to(&mut model, Id::KernelAppend);
     types(&mut model, "console=ttyS0 it's=\"quoted\" $HOME `x`");
-    let command = super::super::command::line(site(&model), &model.root);
+    let command = super::super::command::line(site(&model));
     let words = shlex::split(&command).unwrap();
     assert_eq!(&words[..3], ["hookos", "build", "lab"], "{command}");
     // As the program itself reads its flags.

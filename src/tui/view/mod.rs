@@ -40,6 +40,14 @@ pub fn view(model: &Model, frame: &mut Frame) {
     ])
     .areas(area);
     header(model, frame, head);
+    if matches!(model.screen, Screen::Build | Screen::Result) {
+        let notice = model.notice.as_ref().map(|notice| (notice.role, notice.text.as_str()));
+        line(model, frame, rule, notice);
+        let (columns, lines) = model.body();
+        run(model, frame, Rect { x: area.x, y: body.y, width: columns, height: lines });
+        footer(model, frame, foot);
+        return overlays::view(model, frame, area);
+    }
     line(model, frame, rule, None);
     let body = match &model.site {
         Some(site) if model.screen == Screen::Site && area.width >= RAIL => {
@@ -59,6 +67,15 @@ pub fn view(model: &Model, frame: &mut Frame) {
     panel::view(model, frame, panel);
     footer(model, frame, foot);
     overlays::view(model, frame, area);
+}
+
+/// A build or what came of it: it has the whole width, for logs have long lines.
+fn run(model: &Model, frame: &mut Frame, area: Rect) {
+    match (model.screen, &model.watch, &model.result) {
+        (Screen::Result, _, Some(result)) => result::view_result(frame, area, result, &model.theme),
+        (_, Some(watch), _) => build::view_build(frame, area, &watch.state, &model.theme),
+        _ => {}
+    }
 }
 
 /// The screen is too small: say so, in as many words as fit.
@@ -83,6 +100,13 @@ fn header(model: &Model, frame: &mut Frame, area: Rect) {
             let signs = if area.width < RAIL { format!("{signs}  ") } else { String::new() };
             let step = format!("{signs}Step {}/{}: {}", site.step.number(), all.len(), site.step.title());
             (format!("{}{unsaved}", site.form.name), step)
+        }
+        (_, Screen::Build | Screen::Result) => {
+            let name = model.watch.as_ref().map_or("", |watch| watch.state.profile.as_str());
+            let step = Step::Build;
+            let numbered = format!("Step {}/{}: {}", step.number(), Step::ALL.len(), step.title());
+            let what = if model.screen == Screen::Result { "Result".to_owned() } else { numbered };
+            (name.to_owned(), what)
         }
         _ => ("Sites".to_owned(), String::new()),
     };

@@ -340,6 +340,11 @@ impl<'a> Painter<'a> {
             let saved = saved.map_or_else(|| "nothing".to_owned(), |v| v.shown(id.field().kind));
             lines.extend(self.note(Role::Muted, &format!("the profile says {saved}"), 2 + self.label + 2));
         }
+        if let Some(before) = rows::before(site, id) {
+            let before = if before.is_empty() { "without it".to_owned() } else { format!("with {before}") };
+            let text = format!("the last build was {before}");
+            lines.extend(self.note(Role::Muted, &text, 2 + self.label + 2));
+        }
         lines
     }
 

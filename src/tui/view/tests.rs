@@ -3,7 +3,7 @@
 //! what git says has changed.
 
 use super::super::data::{
-    ComponentEntry, DraftEntry, FileEntry, LastRun, Probe, RunningEntry, SiteEntry, Sites,
+    ComponentEntry, DraftEntry, FileEntry, LastRun, Planned, Probe, RunningEntry, SiteEntry, Sites,
 };
 use super::super::model::Model;
 use super::super::msg::Msg;
@@ -12,6 +12,7 @@ use super::super::testing::*;
 use super::super::theme::Theme;
 use super::super::update::update;
 use crate::build::plan::{self, State};
+use crate::build::record::{self, RunRecord, Took};
 use crate::build::{Outcome, Stage};
 use crate::problem::Problem;
 use crate::site::Id;
@@ -153,7 +154,12 @@ fn components() -> Vec<ComponentEntry> {
 }
 
 fn plan() -> Vec<plan::Row> {
-    let row = |stage, item: &str, state| plan::Row { stage, item: item.to_owned(), state, key: None };
+    let row = |stage, item: &str, state| plan::Row {
+        stage,
+        item: item.to_owned(),
+        state,
+        key: Some(String::new()),
+    };
     vec![
         row(Stage::Components, "acpid", State::Cached),
         row(Stage::Components, "fluent-bit", State::Todo),
@@ -162,6 +168,25 @@ fn plan() -> Vec<plan::Row> {
         row(Stage::Binaries, "base", State::Todo),
         row(Stage::Package, "site segment", State::Always),
     ]
+}
+
+/// The plan, and a build of two hours ago with another domain.
+fn planned() -> Planned {
+    let took =
+        |stage, item: &str, seconds| Took { stage, item: Some(item.to_owned()), seconds, cached: false };
+    let site = opened(LAB).site.unwrap().form.site().clone();
+    let mut fields = record::fields(&site);
+    fields.insert(Id::ClusterDomain.field().path(), "old.example.com".to_owned());
+    let last = RunRecord {
+        run: "20261123T100000Z-1".to_owned(),
+        profile: "lab".to_owned(),
+        outcome: Outcome::Ok,
+        ended: NOON - 7200,
+        seconds: 33.0,
+        fields,
+        took: vec![took(Stage::Components, "fluent-bit", 12.0), took(Stage::Binaries, "base", 8.0)],
+    };
+    Planned { rows: plan(), last: Some(last) }
 }
 
 /// The wizard on a step, with everything that effects would have answered.
@@ -175,7 +200,7 @@ fn on(step: Step) -> Model {
     let run = site.components.begin(now);
     site.components.finish(run, Ok(components()), now);
     let run = site.plan.begin(now);
-    site.plan.finish(run, Ok(plan()), now);
+    site.plan.finish(run, Ok(planned()), now);
     model
 }
 
@@ -271,7 +296,7 @@ fn review() {
     go(&mut model, Step::Review);
     let site = model.site.as_mut().unwrap();
     let run = site.plan.begin(Duration::ZERO);
-    site.plan.finish(run, Ok(plan()), Duration::ZERO);
+    site.plan.finish(run, Ok(planned()), Duration::ZERO);
     pictures("review", &mut model);
     press(&mut model, &["b"]);
     pictures("review_start", &mut model);
