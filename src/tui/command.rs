@@ -13,11 +13,11 @@ pub fn line(site: &Site) -> String {
         if field.kind.is_secret(&text) {
             words.push(format!("{}=...", field.env));
         } else {
-            flags.push(format!("--{}={}", field.flag, text));
+            flags.push(format!("--{}={}", field.flag, quote(&text)));
         }
     }
     words.extend(["hookos".to_owned(), "build".to_owned(), quote(&form.name)]);
-    words.extend(flags.iter().map(|flag| quote(flag)));
+    words.extend(flags);
     words.join(" ")
 }
 

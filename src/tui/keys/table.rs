@@ -104,6 +104,9 @@ pub static ACTIONS: &[Entry] = &[
     ),
     entry(Action::StartBuild, Context::Review, &[letter('b')], "start the build", Some("build")),
     entry(Action::CopyCommand, Context::Review, &[letter('y')], "copy the equivalent command", Some("copy")),
+    entry(Action::ShowResult, Context::Build, &[letter('v')], "the result", Some("result")),
+    entry(build(B::Retry), Context::Build, &[letter('r')], "try again from where it failed", Some("retry")),
+    entry(build(B::Cancel), Context::Build, &[letter('c')], "cancel the build", Some("cancel")),
     entry(
         build(B::Zoom),
         Context::Build,
@@ -149,8 +152,6 @@ pub static ACTIONS: &[Entry] = &[
     entry(build(B::Copy), Context::Build, &[letter('y')], "copy the lines in sight", None),
     entry(build(B::Save), Context::Build, &[letter('s')], "save what the view shows to a file", None),
     entry(build(B::Pager), Context::Build, &[letter('o')], "open the whole log in a pager", None),
-    entry(build(B::Retry), Context::Build, &[letter('r')], "try again from where it failed", Some("retry")),
-    entry(build(B::Cancel), Context::Build, &[letter('c')], "cancel the build", Some("cancel")),
     entry(
         build(B::Background),
         Context::Build,
@@ -158,7 +159,6 @@ pub static ACTIONS: &[Entry] = &[
         "go back to the profiles and let it build",
         Some("background"),
     ),
-    entry(Action::ShowResult, Context::Build, &[letter('v')], "the result", Some("result")),
     entry(Action::BackToSite, Context::Build, &[ctrl('p')], "back to the review; the build goes on", None),
     entry(
         result(R::Activate),
@@ -177,6 +177,7 @@ pub static ACTIONS: &[Entry] = &[
     ),
     entry(result(R::Logs), Context::Result, &[letter('l')], "look at the build's logs", Some("logs")),
     entry(result(R::Close), Context::Result, &[letter('p')], "back to the profiles", Some("profiles")),
+    entry(Action::BackToSite, Context::Result, &[ctrl('p')], "back to the review", None),
     entry(result(R::PageUp), Context::Result, &[key(KeyCode::PageUp)], "up by a page", None),
     entry(result(R::PageDown), Context::Result, &[key(KeyCode::PageDown)], "down by a page", None),
     entry(result(R::First), Context::Result, &[key(KeyCode::Home)], "to the first row", None),

@@ -182,4 +182,6 @@ pub(super) fn edit_line(line: &mut super::line::Line, key: Key) -> bool {
 }
 
 #[cfg(test)]
+mod build_tests;
+#[cfg(test)]
 mod tests;

@@ -7,7 +7,6 @@ use super::super::theme::{Role, Theme};
 use super::text::{clip, fit, width};
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
@@ -68,7 +67,7 @@ pub fn view_result(frame: &mut Frame, area: Rect, state: &ResultState, theme: &T
     let mut shown = vec![first];
     for (row, line) in all.into_iter().skip(offset).take(room) {
         let chosen = row.is_some() && row == focus;
-        shown.push(if chosen { selected(line, columns, theme.style(Role::Selection)) } else { line });
+        shown.push(if chosen { selected(line, columns, theme) } else { line });
     }
     if more && let Some(last) = shown.last_mut().filter(|_| room > 1) {
         let mark = theme.glyphs.ellipsis();
@@ -80,9 +79,13 @@ pub fn view_result(frame: &mut Frame, area: Rect, state: &ResultState, theme: &T
     frame.render_widget(Paragraph::new(shown), area);
 }
 
-fn selected(line: Line<'_>, columns: usize, style: Style) -> Line<'static> {
+/// The row with the focus: its pointer stands where every row is blank.
+fn selected(line: Line<'_>, columns: usize, theme: &Theme) -> Line<'static> {
     let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
-    Line::styled(fit(&text, columns, ""), style)
+    let text = text.strip_prefix("   ").unwrap_or(&text);
+    let text = fit(text, columns.saturating_sub(3), "");
+    let pointer = Span::styled(format!(" {} ", theme.glyphs.arrow()), theme.style(Role::Focus));
+    Line::from(vec![pointer, Span::styled(text, theme.style(Role::Selection))])
 }
 
 fn artifact_line(
