@@ -25,7 +25,7 @@ fn folder() -> PathBuf {
 
 fn build(store: &Store, apt: &apt::Settings, mode: Mode) -> Built {
     let apt = Apt::new(store, apt);
-    let settings = Settings { folder: &folder(), lock: mode, epoch: None };
+    let settings = Settings { folder: &folder(), lock: mode, groups_off: &[], epoch: None };
     debian::build(Context { store, apt: &apt }, &settings, &Silent)
         .unwrap_or_else(|problem| panic!("the kernel cannot be built:\n{problem}"))
 }

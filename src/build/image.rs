@@ -212,7 +212,12 @@ impl Request<'_> {
         let folder = self.root.join("kernel");
         let built = kernel::debian::build(
             kernel::debian::Context { store: self.store, apt: &apt },
-            &kernel::debian::Settings { folder: &folder, lock: self.locks, epoch: epoch() },
+            &kernel::debian::Settings {
+                folder: &folder,
+                lock: self.locks,
+                groups_off: self.site.list(crate::site::Id::ModuleGroupsOff),
+                epoch: epoch(),
+            },
             item,
         )?;
         for warning in &built.warnings {

@@ -46,6 +46,18 @@ impl fmt::Display for Row {
 }
 
 impl Request<'_> {
+    /// What the kernel would be made of, without these groups of modules. Uses no network.
+    pub fn kernel_plan(&self, groups_off: &[String]) -> Result<kernel::Plan> {
+        let apt = Apt::new(self.store, &self.archive());
+        let settings = kernel::Settings {
+            folder: &self.root.join("kernel"),
+            lock: Mode::Locked,
+            groups_off,
+            epoch: super::image::epoch(),
+        };
+        kernel::Plan::new(kernel::Context { store: self.store, apt: &apt }, &settings, &Silent)
+    }
+
     /// Every piece of work of a build and whether it is needed. Makes nothing and uses no network.
     pub fn dry_run(&self) -> Result<Vec<Row>> {
         let (definition, components) = self.selection()?;
@@ -70,15 +82,8 @@ impl Request<'_> {
             };
             row(Stage::Components, name, found.map(|built| (built.key, Some((name.as_str(), built.image)))));
         }
-        let apt = Apt::new(self.store, &self.archive());
-        let settings = kernel::Settings {
-            folder: &self.root.join("kernel"),
-            lock: Mode::Locked,
-            epoch: super::image::epoch(),
-        };
-        let kernel = kernel::Plan::new(kernel::Context { store: self.store, apt: &apt }, &settings, &Silent)
-            .ok()
-            .and_then(|plan| plan.find(self.store));
+        let groups_off = self.site.list(crate::site::Id::ModuleGroupsOff);
+        let kernel = self.kernel_plan(groups_off).ok().and_then(|plan| plan.find(self.store));
         row(Stage::Kernel, "debian", kernel.map(|built| (built.key, Some((KERNEL, built.image)))));
 
         if images.len() > names.len() {

@@ -7,7 +7,7 @@ fn project() -> PathBuf {
 
 /// A copy of what the guest programs are built from.
 fn copy_to(folder: &Path) {
-    for name in ["Cargo.toml", "Cargo.lock", "components", "src", "tests/orchestrator"] {
+    for name in ["Cargo.toml", "Cargo.lock", "benches", "components", "src", "tests/orchestrator"] {
         for entry in walkdir::WalkDir::new(project().join(name)) {
             let entry = entry.unwrap();
             let to = folder.join(entry.path().strip_prefix(project()).unwrap());

@@ -42,6 +42,8 @@ pub struct Settings<'a> {
     /// The folder with `debian.toml`, `packages.lock` and `modules.list`.
     pub folder: &'a Path,
     pub lock: Mode,
+    /// Groups of the list that are left out, by their slugs.
+    pub groups_off: &'a [String],
     /// No file in the image is younger (seconds since 1970). Without it, the newest file of the
     /// packages decides.
     pub epoch: Option<i64>,
@@ -94,7 +96,7 @@ pub struct Plan {
     pub suite: String,
     pub packages: Vec<Package>,
     pub inputs: Vec<Input>,
-    list: String,
+    list: List,
     epoch: Option<i64>,
 }
 
@@ -105,8 +107,15 @@ impl Plan {
         let path = settings.folder.join(LIST);
         let list =
             fs::read_to_string(&path).map_err(io_problem("the list of modules cannot be read", &path))?;
+        let file = List::parse(&list, &path)?.without(settings.groups_off, &path)?;
         let packages = recipe.packages(settings.folder, settings.lock, context.apt, progress)?;
         let mut inputs = vec![Input { name: LIST.to_owned(), sha256: Digest::of(list.as_bytes()) }];
+        if !settings.groups_off.is_empty() {
+            let mut off = settings.groups_off.to_vec();
+            off.sort();
+            let off = off.join(",");
+            inputs.push(Input { sha256: Digest::of(off.as_bytes()), name: format!("groups off: {off}") });
+        }
         inputs.extend(packages.iter().map(|p| Input { name: p.file.clone(), sha256: p.sha256 }));
         let mut key = KeyMaker::new(CODE).add("layer", oci::layer::FORMAT);
         for input in &inputs {
@@ -114,7 +123,23 @@ impl Plan {
         }
         let epoch = settings.epoch;
         let key = key.add("epoch", epoch.map_or_else(String::new, |e| e.to_string())).finish();
-        Ok(Self { key, suite: recipe.suite, packages, inputs, list, epoch })
+        Ok(Self { key, suite: recipe.suite, packages, inputs, list: file, epoch })
+    }
+
+    /// The version of the kernel's package, as in `5.10.262-1`.
+    pub fn version(&self) -> &str {
+        let image = self.packages.iter().find(|package| package.name.starts_with("linux-image-"));
+        image.map_or("", |package| &package.version)
+    }
+
+    /// The name that the result has in a registry: the version, and what decides the rest.
+    pub fn tag(&self) -> String {
+        tag(self.version(), &self.key)
+    }
+
+    /// The groups of modules that there are.
+    pub fn groups(&self) -> &[String] {
+        self.list.groups()
     }
 
     /// The kernel, if it is in the store with all that belongs to it.
@@ -153,7 +178,7 @@ pub fn build(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progr
         records.push(Record { package: package.clone(), source, source_version });
     }
     let parts = Parts::read(store, &tree, progress)?;
-    let built = assemble(store, settings.folder, &plan, records, &parts)?;
+    let built = assemble(store, &plan, records, &parts)?;
     for line in &built.warnings {
         progress.log(&format!("warning: {line}"));
     }
@@ -167,21 +192,13 @@ pub fn build(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progr
 }
 
 /// Chooses, indexes and writes.
-fn assemble(
-    store: &Store,
-    folder: &Path,
-    plan: &Plan,
-    packages: Vec<Record>,
-    parts: &Parts,
-) -> Result<Built> {
-    let file = folder.join(LIST);
-    let list = List::parse(&plan.list, &file)?;
+fn assemble(store: &Store, plan: &Plan, packages: Vec<Record>, parts: &Parts) -> Result<Built> {
     let inside = parts.builtin.names();
     let bad = |e: depmod::Error| {
         Problem::new("the dependencies of the kernel package's modules cannot be told").because(e)
     };
     let graph = Graph::new(&parts.modules, &inside).map_err(bad)?;
-    let selection = list.select(&parts.modules, &graph, &inside);
+    let selection = plan.list.select(&parts.modules, &graph, &inside);
     let chosen: Vec<_> = selection.modules.keys().map(|at| parts.modules[*at].clone()).collect();
     let indexes = depmod::write(&chosen, &parts.builtin).map_err(bad)?;
     let firmware = firmware::find(&chosen, &parts.firmware_names());
@@ -217,10 +234,7 @@ fn assemble(
             image.put(name, plain(node))?;
         }
     }
-    let package_version = packages
-        .iter()
-        .find(|record| record.package.name.starts_with("linux-image-"))
-        .map_or_else(String::new, |record| record.package.version.clone());
+    let package_version = plan.version().to_owned();
     let mut config = Config::default();
     config.labels.insert("org.opencontainers.image.version".into(), package_version.clone());
     config.labels.insert("org.opencontainers.image.title".into(), format!("Linux {}", parts.version));
@@ -231,7 +245,7 @@ fn assemble(
     Ok(Built {
         image,
         version: parts.version.clone(),
-        tag: tag(&package_version, &plan.key),
+        tag: plan.tag(),
         package_version,
         key: plan.key.hex(),
         inputs: plan.inputs.clone(),

@@ -96,6 +96,23 @@ impl List {
         Ok(list)
     }
 
+    /// The groups' names, in order.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// Leaves groups out, by their [`slug`]s. What another group's module needs still comes with it.
+    pub fn without(mut self, off: &[String], file: &Path) -> Result<Self> {
+        let slugs: Vec<String> = self.groups.iter().map(|name| slug(name)).collect();
+        if let Some(name) = off.iter().find(|name| !slugs.contains(name)) {
+            return Err(Problem::usage(format!("there is no group of kernel modules called {name}"))
+                .in_file(file)
+                .remedy(format!("the groups are {}", slugs.join(", "))));
+        }
+        self.lines.retain(|line| slugs.get(line.group).is_none_or(|name| !off.contains(name)));
+        Ok(self)
+    }
+
     /// Chooses from `modules`, whose dependencies `graph` has. `builtin` holds the names of what is in
     /// the kernel itself: a line may name it, in vain.
     pub fn select(&self, modules: &[Module], graph: &Graph, builtin: &BTreeSet<String>) -> Selection {
@@ -160,6 +177,13 @@ impl List {
     }
 }
 
+/// A group's name as settings give it: `Wired network cards` is `wired-network-cards`.
+pub fn slug(heading: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' };
+    let text: String = heading.chars().map(letter).collect();
+    text.split_whitespace().collect::<Vec<_>>().join("-")
+}
+
 impl Line {
     fn matches(&self, module: &Module) -> bool {
         if self.by_path {
@@ -191,6 +215,23 @@ mod tests {
             needs: needs.iter().map(|s| (*s).to_owned()).collect(),
             ..Module::default()
         }
+    }
+
+    #[test]
+    fn groups_are_left_out_by_name() {
+        let text = "[Cards, wired]\nkernel/a/**\n[Other]\nb\n";
+        let list = || List::parse(text, Path::new("modules.list")).unwrap();
+        assert_eq!(slug("Cards, wired (10 G)"), "cards-wired-10-g");
+        let all = vec![module("kernel/a/a.ko", &[], &[]), module("kernel/b/b.ko", &[], &[])];
+        let graph = Graph::new(&all, &BTreeSet::new()).unwrap();
+        let chosen = |off: &[&str]| -> Vec<usize> {
+            let off: Vec<String> = off.iter().map(|s| (*s).to_owned()).collect();
+            let list = list().without(&off, Path::new("modules.list")).unwrap();
+            list.select(&all, &graph, &BTreeSet::new()).modules.into_keys().collect()
+        };
+        assert_eq!((chosen(&[]), chosen(&["cards-wired"])), (vec![0, 1], vec![1]));
+        let problem = list().without(&["cards".to_owned()], Path::new("modules.list")).unwrap_err();
+        assert!(problem.to_string().contains("cards-wired, other"), "{problem}");
     }
 
     fn modules() -> Vec<Module> {

@@ -7,6 +7,7 @@
 //! | how modules are read and indexed | [`modules`] |
 //! | which firmware goes with them | [`firmware`] |
 //! | what it saved | [`report`] |
+//! | until when a series is looked after | [`series`] |
 
 pub mod bzimage;
 pub mod debian;
@@ -16,3 +17,4 @@ pub mod modules;
 pub mod package;
 pub mod recipe;
 pub mod report;
+pub mod series;

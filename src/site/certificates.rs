@@ -94,6 +94,11 @@ pub fn of_site(site: &ResolvedSite, root: &Path, now: i64) -> Result<SiteCertifi
     };
     let ca = Bundle::load(&ca)?;
     let server = server.map(|file| Bundle::load(&file)).transpose()?;
+    judge(site, ca, server, now)
+}
+
+/// Whether a site's image may have these certificates.
+pub fn judge(site: &ResolvedSite, ca: Bundle, server: Option<Bundle>, now: i64) -> Result<SiteCertificates> {
     let host = match site.get(Id::KeycloakUrl) {
         Some(Value::Text(host)) => Some(host.split(':').next().unwrap_or(host)),
         _ => None,

@@ -31,6 +31,7 @@ pub enum Id {
     PlaceholderCertificates,
     KernelSource,
     KernelAppend,
+    ModuleGroupsOff,
     Compression,
     Getty,
     RootPasswordHash,
@@ -396,6 +397,18 @@ pub static FIELDS: &[Field] = &[
         help: "More kernel parameters for `hookos boot`",
         more: "Machines that boot over the network get their parameters from the boot server.",
         example: "loglevel=7",
+        ..PLAIN
+    },
+    Field {
+        id: Id::ModuleGroupsOff,
+        section: Section::Kernel,
+        key: "module_groups_off",
+        flag: "module-groups-off",
+        env: "HOOKOS_MODULE_GROUPS_OFF",
+        kind: Kind::Names,
+        help: "Groups of kernel modules to leave out, by name",
+        more: "The groups are the headings of kernel/modules.list, in lower case with `-` between words.",
+        example: "usb-network-cards",
         ..PLAIN
     },
     Field {

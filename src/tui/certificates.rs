@@ -28,9 +28,7 @@ pub fn take(site: &mut Site, pending: Pending, now: i64, since: Duration) {
 /// Checks what is pending, as a build would.
 pub fn judge(site: &mut Site, now: i64, since: Duration) {
     let Some(pending) = &site.pending else { return };
-    let host = site.form.site().text(Id::KeycloakUrl);
-    let host = host.as_deref().map(|host| host.split(':').next().unwrap_or(host));
-    let verdict = certificates::check(pending.ca.clone(), pending.server.clone(), host, now);
+    let verdict = certificates::judge(site.form.site(), pending.ca.clone(), pending.server.clone(), now);
     let run = site.certificates.begin(since);
     site.certificates.finish(run, verdict, since);
 }

@@ -2,6 +2,7 @@
 
 use crate::build::plan;
 use crate::build::record::{RunRecord, Took};
+use crate::kernel::report::Amount;
 use crate::problem::Problem;
 use crate::site::certificates::{Bundle, SiteCertificates};
 use crate::site::{Id, Profile};
@@ -146,4 +147,27 @@ pub struct Begun {
     pub since: Option<i64>,
     /// How long things took before.
     pub took: Vec<Took>,
+}
+
+/// The kernel that an image gets, and what could be in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kernels {
+    /// As in `5.10.262-1`.
+    pub version: String,
+    /// Where it comes from, in words.
+    pub place: String,
+    /// It is in the store, so it costs no time and needs no network.
+    pub stored: bool,
+    /// Its name in a registry.
+    pub tag: String,
+    pub groups: Vec<GroupEntry>,
+}
+
+/// A group of kernel modules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupEntry {
+    pub name: String,
+    pub slug: String,
+    /// Known once a kernel with the group was made.
+    pub amount: Option<Amount>,
 }

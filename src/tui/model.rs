@@ -2,7 +2,7 @@
 
 use super::build::{ResultState, Watch};
 use super::check::Check;
-use super::data::{Certificates, ComponentEntry, Pending, Planned, Probe, Sites};
+use super::data::{Certificates, ComponentEntry, Kernels, Pending, Planned, Probe, Sites};
 use super::form::{Environment, Form};
 use super::keys::{Action, Context};
 use super::overlay::Overlay;
@@ -84,6 +84,7 @@ pub struct Site {
     pub pending: Option<Pending>,
     pub fetched: Check<Result<Pending, Problem>>,
     pub components: Check<Result<Vec<ComponentEntry>, Problem>>,
+    pub kernels: Check<Result<Kernels, Problem>>,
     pub plan: Check<Result<Planned, Problem>>,
     /// Warnings of opening it: unknown keys, an old format.
     pub warnings: Vec<Problem>,
@@ -104,6 +105,7 @@ impl Site {
             pending: None,
             fetched: Check::default(),
             components: Check::default(),
+            kernels: Check::default(),
             plan: Check::default(),
             warnings: Vec::new(),
         }
@@ -295,6 +297,7 @@ impl Model {
                     || site.certificates.moving(now)
                     || site.fetched.moving(now)
                     || site.components.moving(now)
+                    || site.kernels.moving(now)
                     || site.plan.moving(now)
             })
     }

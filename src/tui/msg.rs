@@ -1,7 +1,9 @@
 //! What comes in and what goes out: the only ways between the pure part and the world.
 
 use super::build::Sizes;
-use super::data::{Begun, Certificates, ComponentEntry, FileEntry, Opened, Pending, Planned, Probe, Sites};
+use super::data::{
+    Begun, Certificates, ComponentEntry, FileEntry, Kernels, Opened, Pending, Planned, Probe, Sites,
+};
 use super::draft::Draft;
 use crate::build::Event;
 use crate::problem::{Problem, Result};
@@ -37,6 +39,7 @@ pub enum Msg {
     Fetched(u64, Result<Box<Pending>>),
     Folder(u64, Result<Vec<FileEntry>>),
     Components(u64, Result<Vec<ComponentEntry>>),
+    Kernels(u64, Result<Box<Kernels>>),
     Planned(u64, Result<Box<Planned>>),
     Compared(Result<Vec<String>>),
     /// A run has begun, or is found; or there is none.
@@ -111,6 +114,10 @@ pub enum Effect {
         folder: PathBuf,
     },
     ListComponents {
+        run: u64,
+        site: Box<ResolvedSite>,
+    },
+    ListKernels {
         run: u64,
         site: Box<ResolvedSite>,
     },

@@ -11,6 +11,7 @@ use super::theme::Role;
 use super::words::count_of;
 use crate::build::plan::State as Work;
 use crate::build::record::RunRecord;
+use crate::kernel::series::Series;
 use crate::site::{FIELDS, Field, Id, Section};
 
 /// One row.
@@ -33,6 +34,8 @@ pub enum Row {
     /// A build that goes on.
     Running(String),
     Component(String),
+    /// A group of kernel modules, by its slug.
+    Group(String),
     /// A certificate of the image, by its place: authorities first, then the server's.
     Certificate(usize),
     /// A value on the review screen.
@@ -141,12 +144,50 @@ fn step(model: &Model, site: &Site) -> Vec<Row> {
             rows.extend(forms(site.step));
         }
         Step::Review => return review(model, site),
-        Step::Network | Step::Kernel | Step::Build => rows.extend(forms(site.step)),
+        Step::Kernel => {
+            rows.extend(forms(site.step));
+            rows.extend(kernels(model, site));
+        }
+        Step::Network | Step::Build => rows.extend(forms(site.step)),
     }
     if let Some(next) = site.step.next() {
         rows.push(heading(""));
         rows.push(Row::Do(Action::NextStep, format!("Go on to {}", next.title())));
     }
+    rows
+}
+
+/// Which kernel that is, how long it is looked after, and what is in it.
+fn kernels(model: &Model, site: &Site) -> Vec<Row> {
+    let mut rows = vec![heading("The kernel of the image")];
+    let found = match site.kernels.value() {
+        None => return vec![looking()],
+        Some(Err(problem)) => {
+            rows.push(Row::Note(Role::Error, problem.what().to_owned()));
+            return rows;
+        }
+        Some(Ok(found)) => found,
+    };
+    let stored = if found.stored { "in the store" } else { "to be made; its packages are fetched" };
+    let pair = |role, name: &str, text: String| Row::Pair(role, name.to_owned(), text);
+    rows.push(pair(Role::Plain, "version", format!("{} from {}, {stored}", found.version, found.place)));
+    if let Some(series) = Series::of(&found.version) {
+        let (role, word) = match series.months_left(model.clock()) {
+            i32::MIN..0 => (Role::Error, "ended"),
+            0..7 => (Role::Warn, "ends soon:"),
+            _ => (Role::Plain, "until"),
+        };
+        let text = format!("{} {word} {}, as kernel.org projects", series.name, series.end_text());
+        rows.push(pair(role, "support", text));
+    }
+    rows.push(pair(Role::Plain, "tag", found.tag.clone()));
+    rows.push(pair(
+        Role::Muted,
+        "",
+        "the version, then a digest of the packages, of modules.list and of the groups below".to_owned(),
+    ));
+    rows.push(heading("Kernel modules"));
+    rows.extend(found.groups.iter().map(|group| Row::Group(group.slug.clone())));
     rows
 }
 

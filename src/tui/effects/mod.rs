@@ -156,6 +156,9 @@ impl Executor {
             Effect::ListComponents { run, site } => {
                 self.go(move |place| Msg::Components(run, work::components(place, &site)));
             }
+            Effect::ListKernels { run, site } => {
+                self.go(move |place| Msg::Kernels(run, work::kernels(place, &site)));
+            }
             Effect::Plan { run, site } => self.go(move |place| Msg::Planned(run, work::plan(place, &site))),
             Effect::Build { watch, build } => {
                 self.watch(watch, move |place, wanted| runs::build(place, &build, wanted));

@@ -153,7 +153,7 @@ pub fn sizes(place: &Place, profile: &str, run: &str) -> Result<Box<Sizes>> {
 }
 
 /// The image's manifest, as a run leaves it in its folder of logs.
-const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 
 pub fn write(file: &Path, text: &str) -> Result<String> {
     let failed = |e| Problem::new("the text cannot be written").in_file(file).because(e);

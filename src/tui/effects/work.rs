@@ -5,11 +5,15 @@ use crate::build::image::Request;
 use crate::component::{self, Source, Stage};
 use crate::debian::lock::Mode;
 use crate::history;
+use crate::kernel::debian::Built;
+use crate::kernel::list::slug;
 use crate::linuxkit::Definition;
 use crate::problem::{Problem, Result};
-use crate::site::ResolvedSite;
+use crate::site::{Id, ResolvedSite};
 use crate::store::Store;
-use crate::tui::data::{ComponentEntry, FileEntry, Planned};
+use crate::tui::build::Sizes;
+use crate::tui::data::{ComponentEntry, FileEntry, GroupEntry, Kernels, Planned};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The plan of a build, with the last one that made an image to compare it with.
@@ -22,10 +26,44 @@ pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
     Ok(Box::new(Planned { rows: request.dry_run()?, last }))
 }
 
+/// The kernel of a site, and the groups of modules that it may have.
+pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
+    let store = Store::open(place.store.clone())?;
+    let out = place.root.join("out").join(&site.name);
+    let request =
+        Request { root: &place.root, out: &out, store: &store, site, locks: Mode::Default, jobs: 1 };
+    let plan = request.kernel_plan(site.list(Id::ModuleGroupsOff))?;
+    let built = plan.find(&store);
+    let stored = built.is_some();
+    // A group that is left out now was counted in the kernel that has all.
+    let all = request.kernel_plan(&[])?.find(&store);
+    let amount = |name: &str| {
+        let of = |built: &Built| built.report.groups.iter().find(|g| g.name == name).map(|g| g.amount);
+        built.iter().chain(&all).filter_map(of).find(|amount| amount.modules > 0)
+    };
+    let entry = |name: &String| GroupEntry { name: name.clone(), slug: slug(name), amount: amount(name) };
+    Ok(Box::new(Kernels {
+        version: plan.version().to_owned(),
+        place: format!("Debian {}", plan.suite),
+        stored,
+        tag: plan.tag(),
+        groups: plan.groups().iter().map(entry).collect(),
+    }))
+}
+
+/// Compressed bytes of each part of the last image.
+fn bytes(place: &Place, site: &ResolvedSite) -> BTreeMap<String, u64> {
+    let last = history::last_good(&runs::logs(place, &site.name));
+    let manifest = last.and_then(|(folder, _)| std::fs::read_to_string(folder.join(runs::MANIFEST)).ok());
+    let sizes = manifest.and_then(|text| Sizes::read(&text, None).ok());
+    sizes.into_iter().flat_map(|sizes| sizes.rows).map(|row| (row.name, row.compressed)).collect()
+}
+
 /// Every component there is, those of the image definition first.
 pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEntry>> {
     let definition = Definition::read(&[site.definition(&place.root)])?;
     let all = component::load_all(&place.root.join("components"))?;
+    let bytes = bytes(place, site);
     let entry = |d: component::Definition| {
         let container = definition.containers().find(|c| c.image == d.name).map(|c| c.name.clone());
         let fixed = definition.init.contains(&d.name);
@@ -38,15 +76,16 @@ pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEnt
             Source::Image(pulled) => (format!("the image {}", pulled.reference), true),
             Source::Dockerfile(file) => (file.display().to_string(), file.is_file()),
         };
+        let name = d.name;
         ComponentEntry {
-            container: container.or_else(|| fixed.then(|| d.name.clone())),
+            container: container.or_else(|| fixed.then(|| name.clone())),
             fixed: fixed || d.stage == Some(Stage::Init),
-            name: d.name,
+            bytes: bytes.get(&name).copied(),
+            name,
             description: d.description,
             role: d.role,
             source,
             available,
-            bytes: None,
         }
     };
     let mut entries: Vec<ComponentEntry> = all.into_iter().map(entry).collect();

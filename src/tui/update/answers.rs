@@ -89,6 +89,9 @@ fn of_site(model: &mut Model, msg: Msg) {
         Msg::Components(run, entries) => {
             site.components.finish(run, entries, now);
         }
+        Msg::Kernels(run, kernels) => {
+            site.kernels.finish(run, kernels.map(|kernels| *kernels), now);
+        }
         Msg::Planned(run, rows) => {
             site.plan.finish(run, rows.map(|planned| *planned), now);
         }

@@ -104,7 +104,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 fn activate(model: &mut Model, focus: Option<Row>) -> Vec<Effect> {
     match focus {
         Some(Row::Do(action, _)) => act(model, action),
-        Some(Row::Component(_)) => turn(model, focus, true),
+        Some(Row::Component(_) | Row::Group(_)) => turn(model, focus, true),
         Some(Row::Value(id)) => {
             let step = Step::of(id.field().section);
             let effects = go_to(model, step);
@@ -135,6 +135,11 @@ fn turn(model: &mut Model, focus: Option<Row>, forward: bool) -> Vec<Effect> {
             let only = site.form.text(id);
             model.say(Role::Muted, format!("{only} is the only choice."));
             Vec::new()
+        }
+        Some(Row::Group(slug)) => {
+            let id = super::super::kernels::toggle(site, &slug);
+            changed(model, id);
+            refresh(model)
         }
         Some(Row::Component(name)) => {
             let id = super::super::components::toggle(site, &name);
@@ -257,13 +262,18 @@ fn next_problem(model: &mut Model) -> Vec<Effect> {
 
 /// Asks the world for what the step shows.
 pub fn refresh(model: &mut Model) -> Vec<Effect> {
-    let now = model.now;
+    let (clock, now) = (model.clock(), model.now);
     let Some(site) = &mut model.site else { return Vec::new() };
+    super::super::certificates::judge(site, clock, now);
     let resolved = || Box::new(site.form.site().clone());
     match site.step {
         Step::Certificates if site.pending.is_none() => {
             let resolved = resolved();
             vec![Effect::ReadCertificates { run: site.certificates.begin(now), site: resolved }]
+        }
+        Step::Kernel => {
+            let resolved = resolved();
+            vec![Effect::ListKernels { run: site.kernels.begin(now), site: resolved }]
         }
         Step::Components => {
             let resolved = resolved();

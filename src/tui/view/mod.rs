@@ -155,7 +155,7 @@ fn word(model: &Model, entry: &keys::Entry) -> Option<&'static str> {
         (keys::Action::Activate, keys::Context::Site) => match model.focus()? {
             Row::Field(_) => Some("next"),
             Row::Do(..) => Some("do it"),
-            Row::Component(_) => Some("switch"),
+            Row::Component(_) | Row::Group(_) => Some("switch"),
             Row::Value(_) => Some("go there"),
             _ => None,
         },

@@ -70,6 +70,17 @@ fn words(model: &Model) -> Vec<(Role, String)> {
             }
             lines
         }
+        Some(Row::Group(slug)) => vec![
+            (
+                Role::Plain,
+                "The drivers of this group in kernel/modules.list. What another group needs of it stays."
+                    .to_owned(),
+            ),
+            (
+                Role::Muted,
+                format!("Its name in settings is {slug}. Sizes are those of the files before packing."),
+            ),
+        ],
         Some(Row::Site(name)) => {
             let entry = super::super::update::start_entry(model, &name);
             entry.map_or_else(Vec::new, |entry| {

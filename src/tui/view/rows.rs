@@ -2,6 +2,7 @@
 
 use super::super::components;
 use super::super::form::{self, Form};
+use super::super::kernels;
 use super::super::model::{Model, Site};
 use super::super::rows::{self, Row};
 use super::super::theme::{Role, Theme};
@@ -140,6 +141,7 @@ impl<'a> Painter<'a> {
             }
             (Row::Value(id), Some(site)) => self.value(site, *id, focused),
             (Row::Component(name), Some(site)) => vec![self.component(site, name, focused)],
+            (Row::Group(slug), Some(site)) => vec![self.group(site, slug, focused)],
             (Row::Certificate(at), Some(site)) => self.certificate(site, *at, focused),
             _ => Vec::new(),
         };
@@ -346,6 +348,28 @@ impl<'a> Painter<'a> {
             lines.extend(self.note(Role::Muted, &text, 2 + self.label + 2));
         }
         lines
+    }
+
+    fn group(&self, site: &Site, slug: &str, focused: bool) -> Line<'static> {
+        let groups =
+            site.kernels.value().and_then(|kernels| kernels.as_ref().ok()).map(|kernels| &kernels.groups);
+        let Some(group) = groups.and_then(|groups| groups.iter().find(|group| group.slug == slug)) else {
+            return Line::raw("");
+        };
+        let check = if kernels::is_on(site, slug) { "[x]" } else { "[ ]" };
+        let role = if focused { Role::Selection } else { Role::Plain };
+        let amount = group.amount.map_or_else(String::new, |amount| {
+            format!("{:>5} modules {:>11}", amount.modules, size(amount.bytes))
+        });
+        let room = self.width.saturating_sub(2 + 4 + 1 + 25);
+        Line::from(vec![
+            self.pointer(focused),
+            Span::styled(check, self.theme.style(role)),
+            Span::raw(" "),
+            self.named(&group.name, room, focused),
+            Span::raw(" "),
+            Span::styled(amount, self.theme.style(Role::Muted)),
+        ])
     }
 
     fn component(&self, site: &Site, name: &str, focused: bool) -> Line<'static> {

@@ -3,7 +3,8 @@
 //! what git says has changed.
 
 use super::super::data::{
-    ComponentEntry, DraftEntry, FileEntry, LastRun, Planned, Probe, RunningEntry, SiteEntry, Sites,
+    ComponentEntry, DraftEntry, FileEntry, GroupEntry, Kernels, LastRun, Planned, Probe, RunningEntry,
+    SiteEntry, Sites,
 };
 use super::super::model::Model;
 use super::super::msg::Msg;
@@ -14,6 +15,8 @@ use super::super::update::update;
 use crate::build::plan::{self, State};
 use crate::build::record::{self, RunRecord, Took};
 use crate::build::{Outcome, Stage};
+use crate::kernel::list::slug;
+use crate::kernel::report::Amount;
 use crate::problem::Problem;
 use crate::site::Id;
 use crate::site::certificates::{self, Bundle};
@@ -170,6 +173,25 @@ fn plan() -> Vec<plan::Row> {
     ]
 }
 
+fn kernels() -> Kernels {
+    let group = |name: &str, amount: Option<(u64, u64)>| GroupEntry {
+        name: name.to_owned(),
+        slug: slug(name),
+        amount: amount.map(|(modules, bytes)| Amount { modules, bytes }),
+    };
+    Kernels {
+        version: "5.10.262-1".to_owned(),
+        place: "Debian bullseye".to_owned(),
+        stored: true,
+        tag: "5.10.262-1-0123456789ab".to_owned(),
+        groups: vec![
+            group("Wired network cards", Some((312, 24_117_248))),
+            group("USB network cards", Some((41, 1_887_436))),
+            group("Graphics", None),
+        ],
+    }
+}
+
 /// The plan, and a build of two hours ago with another domain.
 fn planned() -> Planned {
     let took =
@@ -199,6 +221,8 @@ fn on(step: Step) -> Model {
     site.certificates.finish(run, lab_certificates(), now);
     let run = site.components.begin(now);
     site.components.finish(run, Ok(components()), now);
+    let run = site.kernels.begin(now);
+    site.kernels.finish(run, Ok(kernels()), now);
     let run = site.plan.begin(now);
     site.plan.finish(run, Ok(planned()), now);
     model
