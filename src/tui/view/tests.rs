@@ -394,3 +394,53 @@ fn no_size_is_too_small_to_draw() {
         buffer(model);
     }
 }
+
+/// The text of a picture, as it stands in docs/wizard.md.
+fn text_of(picture: &Path) -> String {
+    let text = std::fs::read_to_string(picture).unwrap();
+    let screen = text.splitn(3, "---\n").nth(2).unwrap();
+    screen.split("~~~\n").next().unwrap().trim_end().to_owned()
+}
+
+/// docs/wizard.md with the pictures and the keys of now.
+fn wizard_md(old: &str) -> String {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tui/view/pictures");
+    let mut new = String::new();
+    let mut lines = old.lines().peekable();
+    while let Some(line) = lines.next() {
+        new.push_str(line);
+        new.push('\n');
+        let word = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        if let Some(name) = word.and_then(|word| word.strip_prefix("picture ")) {
+            if lines.next_if_eq(&"```text").is_some() {
+                while lines.next().is_some_and(|line| line != "```") {}
+            }
+            let text = text_of(&pictures.join(format!("{name}.snap")));
+            new.push_str(&format!("```text\n{text}\n```\n"));
+        } else if word == Some("keys") {
+            while lines.next_if(|line| *line != "<!-- end of keys -->").is_some() {}
+            new.push_str(&super::super::keys::table());
+            new.push('\n');
+        }
+    }
+    new
+}
+
+#[test]
+fn the_screens_and_keys_in_the_docs_are_those_of_the_program() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/wizard.md");
+    let old = std::fs::read_to_string(&path).unwrap();
+    let new = wizard_md(&old);
+    if std::env::var_os("RENEW_DOCS").is_some() {
+        std::fs::write(&path, &new).unwrap();
+        return;
+    }
+    assert!(old == new, "renew it: RENEW_DOCS=1 cargo test -p hookos --lib the_screens_and_keys_in_the_docs");
+    // Every step and screen has its picture.
+    for title in
+        ["## Start", "## Endpoints", "## Certificates", "## Kernel", "## Review", "## Build", "## Result"]
+    {
+        let section = old.split(title).nth(1).unwrap().split("\n## ").next().unwrap();
+        assert!(section.contains("```text"), "{title}");
+    }
+}
