@@ -323,7 +323,7 @@ impl Bundle {
 struct Why(String);
 
 /// Whether `issuer`'s key signed `der` under `issuer`'s name.
-fn signed_by(der: &[u8], issuer: &[u8]) -> bool {
+pub fn signed_by(der: &[u8], issuer: &[u8]) -> bool {
     let (Ok((_, certificate)), Ok((_, issuer))) =
         (X509Certificate::from_der(der), X509Certificate::from_der(issuer))
     else {
