@@ -5,7 +5,7 @@
 //! | floor | modules | knows |
 //! |---|---|---|
 //! | 4 faces | [`cli`], [`tui`] | people |
-//! | 3 jobs | [`build`], [`boot`], [`history`] | what is done in which order |
+//! | 3 jobs | [`build`], [`boot`], [`probe`], [`history`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
 //! | 1 mechanism | [`store`], [`oci`], [`debian`], [`initramfs`] | formats |
 //!
@@ -24,6 +24,7 @@ pub mod initramfs;
 pub mod kernel;
 pub mod linuxkit;
 pub mod oci;
+pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod site;

@@ -127,6 +127,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("linuxkit", 2),
     ("build", 3),
     ("boot", 3),
+    ("probe", 3),
     ("history", 3),
     ("cli", 4),
     ("tui", 4),

@@ -2,10 +2,12 @@
 
 use super::configure::{print_json, say, warn, warnings_json};
 use super::context::Context;
+use crate::probe::{self, hosts};
 use crate::problem::{Problem, Result};
 use crate::site::certificates::{self, Bundle, SiteCertificates, date};
 use crate::site::resolve::Lookup;
 use crate::site::{Id, Profile, ResolvedSite, Sources, Value, files, placeholder, resolve};
+use crate::store::Digest;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,16 @@ pub struct CertsArgs {
     /// With --placeholder: make new ones even if there are some.
     #[arg(long, requires = "placeholder")]
     renew: bool,
+    /// Fetch the chain that a server shows (default: the identity provider's) and take its authorities.
+    /// What comes over the network is no reason to trust it: compare the fingerprint with one that the
+    /// orchestrator's operator gave you.
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "",
+          conflicts_with_all = ["ca", "server", "placeholder"])]
+    fetch: Option<String>,
+    /// With --fetch: the SHA-256 of an authority in the chain, as you were given it. Without it you are
+    /// asked, where there is a terminal.
+    #[arg(long, value_name = "SHA256", requires = "fetch")]
+    fingerprint: Option<String>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -58,7 +70,7 @@ pub fn run(args: CertsArgs, context: &Context) -> Result<()> {
     let sources = Sources { profile: Some(&profile), env: Some(env), ..Sources::default() };
     let (site, warnings) = resolve(&found.name, &sources).into_result()?;
     warn(&warnings);
-    if args.ca.is_some() || args.server.is_some() || args.placeholder {
+    if args.ca.is_some() || args.server.is_some() || args.placeholder || args.fetch.is_some() {
         if args.action.is_some() {
             return Err(Problem::usage("files to take and an action are given")
                 .remedy("first take, then show or check"));
@@ -136,6 +148,11 @@ impl Import<'_> {
                 Bundle::from_bytes(&ca_file, made.ca.as_bytes())?,
                 Some(Bundle::from_bytes(&server_file, made.server.as_bytes())?),
             )
+        } else if let Some(server) = &self.args.fetch {
+            let chain = self.fetch(server)?;
+            done.push(format!("took the chain that {} shows", chain.file.display()));
+            let (ca, server) = chain.split();
+            (Bundle { file: ca_file.clone(), ..ca }, server)
         } else {
             let ca = match &self.args.ca {
                 Some(file) => Bundle::load(file)?,
@@ -171,6 +188,47 @@ impl Import<'_> {
         report(&checked, &done, self.context)
     }
 
+    /// The chain of a server, after a person or a fingerprint has vouched for it.
+    fn fetch(&self, server: &str) -> Result<Bundle> {
+        let said = if server.is_empty() { self.site.text(Id::KeycloakUrl) } else { Some(server.to_owned()) };
+        let said = said.ok_or_else(|| {
+            Problem::usage("the identity provider is not set")
+                .remedy("name a server, as in --fetch keycloak.edge.example.com:443")
+        })?;
+        let (host, port) = match said.rsplit_once(':') {
+            Some((host, port)) => match port.parse() {
+                Ok(port) => (host, port),
+                Err(_) => return Err(Problem::usage(format!("{said} is not HOST:PORT"))),
+            },
+            None => (said.as_str(), 443),
+        };
+        let certificates = probe::chain(host, port, &probe::Way::of(self.site))?;
+        let chain = Bundle { file: PathBuf::from(format!("{host}:{port}")), certificates, notes: Vec::new() };
+        let authorities: Vec<_> = chain.certificates.iter().filter(|c| c.info.authority).collect();
+        if authorities.is_empty() {
+            return Err(Problem::new(format!("{said} shows its own certificate and no authority")).remedy(
+                "ask the orchestrator's operator for the authority's certificate, and take it with --ca",
+            ));
+        }
+        match &self.args.fingerprint {
+            Some(given) => {
+                let hex =
+                    |text: &str| text.trim_start_matches("sha256:").replace([':', ' '], "").to_lowercase();
+                let same = |digest: &Digest| digest.hex() == hex(given);
+                if !authorities.iter().any(|c| same(&c.info.fingerprint)) {
+                    let shown: Vec<String> = authorities.iter().map(|c| c.info.fingerprint.hex()).collect();
+                    return Err(Problem::new(format!("no authority that {said} shows has this fingerprint"))
+                        .remedy(format!(
+                            "it shows {}: do not take it before its operator explains",
+                            shown.join(", ")
+                        )));
+                }
+            }
+            None => ask(&said, &chain)?,
+        }
+        Ok(chain)
+    }
+
     /// Keeps the profile's word about placeholders true.
     fn accept_placeholders(
         &self,
@@ -196,22 +254,24 @@ impl Import<'_> {
     }
 }
 
-fn old_server(file: &Path) -> Result<Option<Bundle>> {
-    if file.exists() { Bundle::load(file).map(Some) } else { Ok(None) }
+/// Shows a chain and asks whether it is the right one.
+fn ask(server: &str, chain: &Bundle) -> Result<()> {
+    use std::io::{BufRead as _, IsTerminal as _, Write as _};
+    eprintln!("{server} shows:\n{}", text(chain));
+    if !std::io::stdin().is_terminal() {
+        return Err(Problem::usage("nobody can be asked here whether this is the right authority")
+            .remedy("compare its SHA-256 with one that you were given, then add --fingerprint SHA256"));
+    }
+    eprint!("Is the SHA-256 of the authority the one that you were given? Type yes: ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let failed = |e| Problem::new("the answer cannot be read").because(e);
+    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Problem::usage("not confirmed: nothing is taken")) }
 }
 
-/// The names that a placeholder server's certificate is for: the site's endpoints.
-fn hosts(site: &ResolvedSite) -> Vec<String> {
-    let mut hosts: Vec<String> = Vec::new();
-    for (_, resolved) in site.iter().filter(|(f, _)| f.onboarding) {
-        if let Some(Value::Text(text)) = &resolved.value {
-            let host = text.split(':').next().unwrap_or(text).to_owned();
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
-    }
-    hosts
+fn old_server(file: &Path) -> Result<Option<Bundle>> {
+    if file.exists() { Bundle::load(file).map(Some) } else { Ok(None) }
 }
 
 fn show(bundles: &[&Bundle], context: &Context) -> Result<()> {
