@@ -4,6 +4,7 @@
 
 mod support;
 #[path = "support/terminal.rs"]
+#[allow(dead_code)]
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,39 @@ fn sums(clone: &Path) -> Vec<(String, String)> {
         (name.to_owned(), hookos::store::Digest::of(&bytes).to_string())
     };
     names.map(sum).into()
+}
+
+/// Every file below a folder with the time of its last change.
+fn state(folder: &Path) -> BTreeMap<std::path::PathBuf, std::time::SystemTime> {
+    let files = walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap());
+    files.map(|e| (e.path().to_owned(), e.metadata().unwrap().modified().unwrap())).collect()
+}
+
+/// Run by the session's test, when there is an image to know the sizes of.
+fn behaviour_16_a_dry_run_tells_everything_and_touches_nothing(clone: &Path, store: &Path) {
+    let before = state(clone);
+    let words = ["build", "depot", "--dry-run"];
+    let plain = ok(support::hookos(clone, store, &words).output().unwrap());
+    let json = ok(support::hookos(clone, store, &[&words[..], &["--json"]].concat()).output().unwrap());
+    assert_eq!(state(clone), before);
+    for text in ["components", "kernel", "package", "hook_x86_64.tar.gz", "MiB", "Nothing was written"] {
+        assert!(plain.contains(text), "{text}: {plain}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let work = json["work"].as_array().unwrap();
+    assert!(
+        work.iter()
+            .filter(|row| row["state"] == "cached")
+            .all(|row| row["key"].as_str().unwrap().len() == 64)
+    );
+    for file in json["files"].as_array().unwrap() {
+        let path = Path::new(file["path"].as_str().unwrap());
+        assert_eq!(path.metadata().unwrap().len(), file["bytes"].as_u64().unwrap(), "{path:?}");
+    }
+    // In a place where nothing was ever built, with no network and no store.
+    let nowhere = tempfile::tempdir().unwrap();
+    let fresh = support::hookos(clone, &nowhere.path().join("store"), &words).output().unwrap();
+    assert!(ok(fresh).contains("to do"));
 }
 
 #[test]
@@ -179,6 +213,7 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     ok(output);
     assert_eq!(runs(&clone).len(), count + 1);
     assert_eq!((sums(&clone), fields(&clone, runs(&clone).last().unwrap())), before);
+    behaviour_16_a_dry_run_tells_everything_and_touches_nothing(&clone, &store);
     // The profile alone is what was saved.
     let profile = std::fs::read_to_string(clone.join("profiles/depot.toml")).unwrap();
     assert!(profile.contains("cluster_domain = \"depot.example.com\"") && !profile.contains("loglevel"));

@@ -3,7 +3,7 @@
 use super::assemble::{self, Assembly, Done};
 use super::event::Stage;
 use super::files::{Artifact, Output};
-use super::manifest::{Input, Manifest, SegmentRecord};
+use super::manifest::{self, Input, Manifest, SegmentRecord};
 use super::run::{Run, Task};
 use super::sbom::{self, Origin, Part};
 use super::selection;
@@ -11,6 +11,7 @@ use crate::component::{self, Built};
 use crate::debian::apt::{Apt, Settings};
 use crate::debian::lock::Mode;
 use crate::initramfs::Tree;
+use crate::initramfs::compress::Compression;
 use crate::initramfs::cpio::{self, Inodes};
 use crate::initramfs::join;
 use crate::initramfs::segment::Options;
@@ -35,6 +36,15 @@ pub const KERNEL: &str = "kernel";
 
 /// The artifact that holds the kernel command line.
 pub const CMDLINE: &str = "cmdline-x86_64";
+pub const VMLINUZ: &str = "vmlinuz-x86_64";
+pub const INITRAMFS: &str = "initramfs-x86_64";
+pub const ARCHIVE: &str = "hook_x86_64.tar.gz";
+pub const SBOM: &str = "sbom.cdx.json";
+
+/// The site's own segment, as a file.
+fn site_file(compression: Compression) -> String {
+    format!("site.cpio.{}", compression.extension())
+}
 
 /// What to build, and with what.
 pub struct Request<'a> {
@@ -85,6 +95,12 @@ impl Request<'_> {
         run.stage(Stage::Package, |task| {
             self.package(task, &assembly, &segments, &ready, &kernel, &certificates)
         })
+    }
+
+    /// The files that a build leaves.
+    pub(super) fn artifact_names(&self) -> Vec<String> {
+        let names = [CMDLINE, VMLINUZ, INITRAMFS, ARCHIVE, SBOM, manifest::FILE];
+        std::iter::once(site_file(self.site.compression())).chain(names.map(str::to_owned)).collect()
     }
 
     pub(super) fn assembly<'a>(
@@ -275,28 +291,26 @@ impl Request<'_> {
         parts.push(join::Part::Bytes(site.clone()));
 
         let mut artifacts = Vec::new();
-        let name = format!("site.cpio.{}", options.compression.extension());
+        let name = site_file(options.compression);
         artifacts.push(output.write(&name, &site)?);
         artifacts.push(output.write(CMDLINE, self.cmdline(assembly).as_bytes())?);
-        artifacts.push(output.write("vmlinuz-x86_64", &assembly.kernel_binary()?)?);
+        artifacts.push(output.write(VMLINUZ, &assembly.kernel_binary()?)?);
         let joined = |name: &str, result: std::result::Result<(u64, Digest), join::Error>| {
             let (bytes, sha256) = result.map_err(|e| {
                 Problem::new(format!("cannot write {}", output.path(name).display())).because(e)
             })?;
             Ok::<_, Problem>(Artifact { name: name.to_owned(), bytes, sha256 })
         };
-        let initramfs = output.path("initramfs-x86_64");
-        artifacts.push(joined("initramfs-x86_64", join::join(self.store, &parts, &initramfs))?);
+        let initramfs = output.path(INITRAMFS);
+        artifacts.push(joined(INITRAMFS, join::join(self.store, &parts, &initramfs))?);
         task.run().cancel().check()?;
-        let vmlinuz = output.path("vmlinuz-x86_64");
-        let members: [(&str, &Path); 2] =
-            [("vmlinuz-x86_64", vmlinuz.as_path()), ("initramfs-x86_64", initramfs.as_path())];
+        let vmlinuz = output.path(VMLINUZ);
+        let members: [(&str, &Path); 2] = [(VMLINUZ, vmlinuz.as_path()), (INITRAMFS, initramfs.as_path())];
         let latest = u64::try_from(options.latest.min(LINUXKIT_TIME)).unwrap_or(0);
-        let archive = output.path("hook_x86_64.tar.gz");
-        artifacts.push(joined("hook_x86_64.tar.gz", join::tar_gz(&members, latest, &archive))?);
+        let archive = output.path(ARCHIVE);
+        artifacts.push(joined(ARCHIVE, join::tar_gz(&members, latest, &archive))?);
 
-        artifacts
-            .push(output.write("sbom.cdx.json", &sbom::write(&self.site.name, parts_of(ready, kernel))?)?);
+        artifacts.push(output.write(SBOM, &sbom::write(&self.site.name, parts_of(ready, kernel))?)?);
         let mut manifest = Manifest::new(&self.site.name, &kernel.version, latest as i64);
         manifest.inputs = self.inputs(ready, kernel, certificates);
         manifest.segments = segments.iter().map(Done::record).collect();
@@ -310,7 +324,7 @@ impl Request<'_> {
         manifest.artifacts = artifacts.clone();
         let unpacked: u64 = manifest.segments.iter().map(|segment| segment.unpacked).sum();
         task.log(&format!("{} MiB of files once unpacked in the machine's memory", unpacked >> 20));
-        artifacts.push(output.write("manifest.json", &manifest.text()?)?);
+        artifacts.push(output.write(manifest::FILE, &manifest.text()?)?);
         for artifact in &artifacts {
             output.announce(task.run(), artifact);
         }

@@ -3,10 +3,27 @@
 use super::files::Artifact;
 use crate::problem::{Problem, Result};
 use crate::store::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The version of the manifest's shape.
 const SCHEMA: u32 = 1;
+
+/// Its name in the output folder.
+pub const FILE: &str = "manifest.json";
+
+/// The sizes of the files of the image that a manifest is of, by name; none if it cannot be read.
+pub fn sizes(path: &Path) -> BTreeMap<String, u64> {
+    #[derive(Deserialize)]
+    struct Made {
+        artifacts: Vec<Artifact>,
+    }
+    let text = std::fs::read(path).unwrap_or_default();
+    let made: Option<Made> = serde_json::from_slice(&text).ok();
+    let own = std::fs::metadata(path).ok().map(|m| (FILE.to_owned(), m.len()));
+    made.into_iter().flat_map(|m| m.artifacts).map(|a| (a.name, a.bytes)).chain(own).collect()
+}
 
 /// One thing that decided the image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

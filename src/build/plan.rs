@@ -2,6 +2,7 @@
 
 use super::event::Stage;
 use super::image::{KERNEL, Request, names};
+use super::manifest;
 use crate::component;
 use crate::debian::apt::Apt;
 use crate::debian::lock::Mode;
@@ -12,6 +13,7 @@ use crate::progress::Silent;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Whether a piece of work is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -34,6 +36,28 @@ pub struct Row {
     pub key: Option<String>,
 }
 
+/// A file that a build leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Expected {
+    pub path: PathBuf,
+    /// Its size in the image that is there now; none before the first build.
+    pub bytes: Option<u64>,
+}
+
+/// What a build would do and leave, and how much room that takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Forecast {
+    pub work: Vec<Row>,
+    pub files: Vec<Expected>,
+}
+
+impl Forecast {
+    /// Bytes of all files, if they are known.
+    pub fn bytes(&self) -> Option<u64> {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
@@ -41,7 +65,10 @@ impl fmt::Display for Row {
             State::Todo => "to do",
             State::Always => "each time",
         };
-        write!(f, "{:<12} {:<28} {state}", self.stage.name(), self.item)
+        // The first digits of the key tell two plans apart; --json has all of them.
+        let key = self.key.as_deref().map_or("", |key| key.get(..12).unwrap_or(key));
+        let line = format!("{:<12} {:<28} {state:<15} {key}", self.stage.name(), self.item);
+        f.write_str(line.trim_end())
     }
 }
 
@@ -56,6 +83,15 @@ impl Request<'_> {
             epoch: super::image::epoch(),
         };
         kernel::Plan::new(kernel::Context { store: self.store, apt: &apt }, &settings, &Silent)
+    }
+
+    /// What a build would do and leave. Makes nothing and uses no network.
+    pub fn forecast(&self) -> Result<Forecast> {
+        let sizes = manifest::sizes(&self.out.join(manifest::FILE));
+        let expected =
+            |name: String| Expected { bytes: sizes.get(&name).copied(), path: self.out.join(name) };
+        let files = self.artifact_names().into_iter().map(expected).collect();
+        Ok(Forecast { work: self.dry_run()?, files })
     }
 
     /// Every piece of work of a build and whether it is needed. Makes nothing and uses no network.

@@ -5,7 +5,7 @@ use super::onboard::Onboard;
 use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
-use crate::build::image::CMDLINE;
+use crate::build::image::{self, CMDLINE};
 use crate::problem::{Exit, Problem, Result};
 use std::path::PathBuf;
 use std::process::Command;
@@ -86,7 +86,7 @@ pub fn run(args: BootArgs, context: &Context) -> Result<()> {
 
 fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
     let out = context.out(&args.profile);
-    let (kernel, initramfs) = (out.join("vmlinuz-x86_64"), out.join("initramfs-x86_64"));
+    let (kernel, initramfs) = (out.join(image::VMLINUZ), out.join(image::INITRAMFS));
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
             return Err(Problem::usage(format!("there is no {}", file.display()))

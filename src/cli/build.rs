@@ -4,6 +4,8 @@ use super::context::Context;
 use super::render::Face;
 use crate::build::Run;
 use crate::build::image::Request;
+use crate::build::manifest;
+use crate::build::plan::Forecast;
 use crate::debian::lock::Mode;
 use crate::problem::{Problem, Result};
 use crate::site::FieldFlags;
@@ -63,9 +65,8 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
         jobs: args.jobs.map_or(cores, usize::from),
     };
     if context.dry_run {
-        let rows = request.dry_run()?;
-        let text: Vec<String> = rows.iter().map(ToString::to_string).collect();
-        return context.answer(&rows, &text.join("\n"));
+        let forecast = request.forecast()?;
+        return context.answer(&forecast, &text(&forecast));
     }
     let cancel = super::cancel_on_signals()?;
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
@@ -74,13 +75,31 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
     let result = request.build(&run);
     if result.is_ok() {
         // What the next build is compared with; a build is no failure for the lack of it.
-        let _ = std::fs::copy(out.join("manifest.json"), logs.join("manifest.json"));
+        let _ = std::fs::copy(out.join(manifest::FILE), logs.join(manifest::FILE));
     }
     run.finish(&result);
     drop(run);
     // The face ends when the last sender is gone.
     let _ = face.join();
     result.map(drop).map_err(|problem| hint(problem, &logs))
+}
+
+/// A forecast for people.
+fn text(forecast: &Forecast) -> String {
+    let mut lines: Vec<String> = forecast.work.iter().map(ToString::to_string).collect();
+    lines.push(String::new());
+    for file in &forecast.files {
+        let bytes = file.bytes.map_or_else(|| "size not known yet".to_owned(), super::render::size);
+        lines.push(format!("{:<58} {bytes:>12}", file.path.display()));
+    }
+    lines.push(match forecast.bytes() {
+        Some(bytes) => {
+            format!("These files take about {}, by the sizes of the last build.", super::render::size(bytes))
+        }
+        None => "How much room these files take is known after the first build.".to_owned(),
+    });
+    lines.push("Nothing was written, and no network was used.".to_owned());
+    lines.join("\n")
 }
 
 /// Points to the logs where the problem itself has nothing better to say.

@@ -2,6 +2,8 @@
 
 use super::configure::{print_json, say, warn, warnings_json};
 use super::context::Context;
+use super::fetch;
+use crate::probe::hosts;
 use crate::problem::{Problem, Result};
 use crate::site::certificates::{self, Bundle, SiteCertificates, date};
 use crate::site::resolve::Lookup;
@@ -31,6 +33,16 @@ pub struct CertsArgs {
     /// With --placeholder: make new ones even if there are some.
     #[arg(long, requires = "placeholder")]
     renew: bool,
+    /// Read the certificates that a server shows (default: the identity provider's) and take the authority
+    /// at the end of their chain. What comes over the network is no reason to trust it: compare the
+    /// fingerprint with one that the orchestrator's operator gave you. With --dry-run it is only shown.
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "",
+          conflicts_with_all = ["ca", "placeholder"])]
+    fetch: Option<String>,
+    /// With --fetch: the SHA-256 of the authority's certificate, as you were given it. Without it you are
+    /// asked, where there is a terminal.
+    #[arg(long, value_name = "SHA256", requires = "fetch")]
+    fingerprint: Option<String>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -58,7 +70,7 @@ pub fn run(args: CertsArgs, context: &Context) -> Result<()> {
     let sources = Sources { profile: Some(&profile), env: Some(env), ..Sources::default() };
     let (site, warnings) = resolve(&found.name, &sources).into_result()?;
     warn(&warnings);
-    if args.ca.is_some() || args.server.is_some() || args.placeholder {
+    if args.ca.is_some() || args.server.is_some() || args.placeholder || args.fetch.is_some() {
         if args.action.is_some() {
             return Err(Problem::usage("files to take and an action are given")
                 .remedy("first take, then show or check"));
@@ -137,11 +149,16 @@ impl Import<'_> {
                 Some(Bundle::from_bytes(&server_file, made.server.as_bytes())?),
             )
         } else {
-            let ca = match &self.args.ca {
-                Some(file) => Bundle::load(file)?,
-                None => old(&ca_file)?.ok_or_else(|| {
+            let ca = if let Some(server) = &self.args.fetch {
+                let ca = fetch::authority(self.site, server, self.args.fingerprint.as_deref(), self.context)?;
+                done.push(format!("took the authority that {} shows", ca.file.display()));
+                Bundle { file: ca_file.clone(), notes: Vec::new(), ..ca }
+            } else if let Some(file) = &self.args.ca {
+                Bundle::load(file)?
+            } else {
+                old(&ca_file)?.ok_or_else(|| {
                     Problem::usage("the authority's certificate is missing").remedy("give it with --ca FILE")
-                })?,
+                })?
             };
             let server = match &self.args.server {
                 Some(file) => Some(Bundle::load(file)?),
@@ -200,20 +217,6 @@ fn old_server(file: &Path) -> Result<Option<Bundle>> {
     if file.exists() { Bundle::load(file).map(Some) } else { Ok(None) }
 }
 
-/// The names that a placeholder server's certificate is for: the site's endpoints.
-fn hosts(site: &ResolvedSite) -> Vec<String> {
-    let mut hosts: Vec<String> = Vec::new();
-    for (_, resolved) in site.iter().filter(|(f, _)| f.onboarding) {
-        if let Some(Value::Text(text)) = &resolved.value {
-            let host = text.split(':').next().unwrap_or(text).to_owned();
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
-    }
-    hosts
-}
-
 fn show(bundles: &[&Bundle], context: &Context) -> Result<()> {
     if context.json {
         return print_json(&bundles.iter().map(|b| json(b)).collect());
@@ -255,12 +258,12 @@ fn report(checked: &SiteCertificates, done: &[String], context: &Context) -> Res
     Ok(())
 }
 
-fn json(bundle: &Bundle) -> serde_json::Value {
+pub(super) fn json(bundle: &Bundle) -> serde_json::Value {
     let certificates: Vec<_> = bundle.certificates.iter().map(|c| &c.info).collect();
     json!({ "file": bundle.file, "certificates": certificates, "notes": bundle.notes })
 }
 
-fn text(bundle: &Bundle) -> String {
+pub(super) fn text(bundle: &Bundle) -> String {
     let mut out = format!("{}\n", bundle.file.display());
     for certificate in &bundle.certificates {
         let i = &certificate.info;

@@ -7,7 +7,9 @@ mod certs;
 mod components;
 mod configure;
 pub mod context;
+mod fetch;
 mod onboard;
+mod probe;
 mod profiles;
 mod relay;
 pub mod render;
@@ -64,6 +66,7 @@ enum Command {
     Cache(cache::CacheArgs),
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
+    Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
     #[command(hide = true)]
     Relay(relay::RelayArgs),
@@ -97,6 +100,7 @@ fn run() -> Result<ExitCode> {
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
         Command::Configure(args) => configure::run(*args, &context),
+        Command::Probe(args) => probe::run(*args, &context),
         Command::Profiles(args) => profiles::run(args, &context),
         Command::Components(args) => components::run(*args, &context),
         Command::Relay(args) => relay::run(args),

@@ -12,7 +12,6 @@ use crate::progress::Progress;
 use crate::site::certificates::{Bundle, Certificate, date, signed_by};
 use crate::site::field::Kind;
 use crate::site::{Id, ResolvedSite, Value};
-use std::path::Path;
 
 /// What a server showed.
 #[derive(Debug, Clone)]
@@ -73,8 +72,7 @@ fn problem(target: &Target, failure: Failure) -> Problem {
 fn sort(from: &str, shown: &Shown) -> Result<Fetched> {
     let mut chain = Bundle { file: from.into(), certificates: Vec::new(), notes: Vec::new() };
     for der in &shown.chain {
-        let read = Bundle::from_bytes(Path::new(from), der)?;
-        chain.certificates.extend(read.certificates);
+        chain.certificates.push(Certificate::from_der(der.clone())?);
     }
     let Some((own, top)) = chain.certificates.first().zip(top(&chain.certificates)) else {
         return Err(Problem::new(format!("{from} shows no certificate")));

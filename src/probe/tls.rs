@@ -6,7 +6,6 @@ use super::{Failure, Phase, day};
 use crate::problem::Problem;
 use crate::site::certificates::{Bundle, Certificate};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -248,7 +247,7 @@ fn untrusted(target: &Target, trust: &Trust, shown: &Shown) -> Failure {
     let file = ca.file.display();
     let info = &top.info;
     let take = format!(
-        "if this is the right server: hookos certs --profile {} --fetch={target}\nor take the authority's file with --ca FILE",
+        "if this is the right server: hookos certs --profile {} --fetch {target}\nor take the authority's file with --ca FILE",
         trust.profile
     );
     if ca.certificates.iter().all(|c| c.info.placeholder) {
@@ -281,8 +280,7 @@ fn untrusted(target: &Target, trust: &Trust, shown: &Shown) -> Failure {
 
 /// The certificates of a server, as far as they can be read.
 fn read(shown: &Shown) -> Vec<Certificate> {
-    let one = |der: &CertificateDer<'static>| Bundle::from_bytes(Path::new("server"), der).ok();
-    shown.chain.iter().filter_map(one).flat_map(|bundle| bundle.certificates).collect()
+    shown.chain.iter().filter_map(|der| Certificate::from_der(der.clone()).ok()).collect()
 }
 
 /// A few names of many.

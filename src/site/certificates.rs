@@ -166,7 +166,26 @@ pub fn check(ca: Bundle, server: Option<Bundle>, host: Option<&str>, now: i64) -
     Ok(SiteCertificates { ca, server, placeholder, warnings })
 }
 
+impl Certificate {
+    /// A certificate that came from elsewhere than a file.
+    pub fn from_der(der: CertificateDer<'static>) -> Result<Self> {
+        let info = inspect(&der, None).map_err(Problem::usage)?;
+        Ok(Self { der, info })
+    }
+}
+
 impl Bundle {
+    /// Authorities, and servers. Without an authority all stay together: a check says then what is missing,
+    /// at the certificate itself.
+    pub fn split(self) -> (Self, Option<Self>) {
+        let Self { file, certificates, notes } = self;
+        let (ca, server): (Vec<_>, Vec<_>) = certificates.into_iter().partition(|c| c.info.authority);
+        let (ca, server) = if ca.is_empty() { (server, Vec::new()) } else { (ca, server) };
+        let of = |certificates, notes| Self { file: file.clone(), certificates, notes };
+        let server = (!server.is_empty()).then(|| of(server, Vec::new()));
+        (of(ca, notes), server)
+    }
+
     /// Reads a file of certificates. Nothing but their form is checked.
     pub fn load(file: &Path) -> Result<Self> {
         let bytes = std::fs::read(file)

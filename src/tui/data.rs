@@ -3,11 +3,11 @@
 use crate::build::plan;
 use crate::build::record::{RunRecord, Took};
 use crate::kernel::report::Amount;
+use crate::probe::Answer;
 use crate::problem::Problem;
+use crate::site::Profile;
 use crate::site::certificates::{Bundle, SiteCertificates};
-use crate::site::{Id, Profile};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// How an earlier build ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,13 +67,12 @@ pub struct Opened {
     pub draft: Option<super::draft::Draft>,
 }
 
-/// How one endpoint answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    pub id: Id,
-    pub target: String,
-    /// How long it took, or the reason in plain words.
-    pub result: Result<Duration, String>,
+/// How the endpoints answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tested {
+    pub answers: Vec<Answer>,
+    /// What a person should know of the test itself.
+    pub notes: Vec<String>,
 }
 
 /// The image's certificates, or what is wrong with them.

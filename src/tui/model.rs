@@ -2,7 +2,7 @@
 
 use super::build::{ResultState, Watch};
 use super::check::Check;
-use super::data::{Certificates, ComponentEntry, Kernels, Pending, Planned, Probe, Sites};
+use super::data::{Certificates, ComponentEntry, Kernels, Pending, Planned, Sites, Tested};
 use super::form::{Environment, Form};
 use super::keys::{Action, Context};
 use super::overlay::Overlay;
@@ -79,7 +79,7 @@ pub struct Site {
     pub insist: Option<Step>,
     /// Secrets are shown.
     pub reveal: bool,
-    pub probe: Check<Vec<Probe>>,
+    pub probe: Check<crate::problem::Result<Tested>>,
     pub certificates: Check<Certificates>,
     pub pending: Option<Pending>,
     pub fetched: Check<Result<Pending, Problem>>,

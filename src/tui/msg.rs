@@ -2,11 +2,12 @@
 
 use super::build::Sizes;
 use super::data::{
-    Begun, Certificates, ComponentEntry, FileEntry, Kernels, Opened, Pending, Planned, Probe, Sites,
+    Begun, Certificates, ComponentEntry, FileEntry, Kernels, Opened, Pending, Planned, Sites, Tested,
 };
 use super::draft::Draft;
 use crate::build::Event;
 use crate::problem::{Problem, Result};
+use crate::site::certificates::Bundle;
 use crate::site::resolve::FlagValues;
 use crate::site::{Id, Profile, ResolvedSite};
 use ratatui::crossterm::event::KeyEvent;
@@ -33,7 +34,7 @@ pub enum Msg {
     Saved(Result<Box<Saved>>),
     /// Something is done that changes the start screen; says what.
     Done(Result<String>),
-    Probed(u64, Vec<Probe>),
+    Probed(u64, Result<Tested>),
     Certificates(u64, Box<Certificates>),
     Decoded(Result<Box<Pending>>),
     Fetched(u64, Result<Box<Pending>>),
@@ -91,6 +92,8 @@ pub enum Effect {
         run: u64,
         site: Box<ResolvedSite>,
         ids: Vec<Id>,
+        /// Authorities that are not saved yet, in place of the profile's.
+        ca: Option<Bundle>,
     },
     ReadCertificates {
         run: u64,

@@ -36,6 +36,8 @@ pub enum Row {
     Component(String),
     /// A group of kernel modules, by its slug.
     Group(String),
+    /// How an endpoint answered, by its place in the test.
+    Endpoint(usize),
     /// A certificate of the image, by its place: authorities first, then the server's.
     Certificate(usize),
     /// A value on the review screen.
@@ -45,7 +47,10 @@ pub enum Row {
 impl Row {
     /// Whether the focus can stand on it.
     pub fn can_focus(&self) -> bool {
-        !matches!(self, Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..))
+        !matches!(
+            self,
+            Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..) | Self::Endpoint(_)
+        )
     }
 }
 
@@ -199,13 +204,10 @@ fn connection(model: &Model, site: &Site) -> Vec<Row> {
     if site.probe.skipped {
         return vec![note("Skipped: nothing of this was tried.")];
     }
-    let Some((probes, at)) = &site.probe.answer else { return Vec::new() };
+    let Some((Ok(tested), at)) = &site.probe.answer else { return Vec::new() };
     let ago = super::words::ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
-    let row = |probe: &super::data::Probe| match &probe.result {
-        Ok(time) => Row::Note(Role::Ok, format!("{}  answers in {} ms", probe.target, time.as_millis())),
-        Err(why) => Row::Note(Role::Error, format!("{}  {why}", probe.target)),
-    };
-    let mut rows: Vec<Row> = probes.iter().map(row).collect();
+    let mut rows: Vec<Row> = (0..tested.answers.len()).map(Row::Endpoint).collect();
+    rows.extend(tested.notes.iter().map(|text| note(text.clone())));
     rows.push(note(format!("Tested {ago}.")));
     rows
 }

@@ -17,9 +17,9 @@ use tokio::sync::mpsc::Receiver;
 
 /// At most this many answers are taken before the next look at the keys.
 const BATCH: usize = 256;
-/// A frame at most this often; faster while a person types.
+/// A frame at most this often; faster while a person types, so that a key is seen within 16 ms.
 const FRAME: Duration = Duration::from_millis(33);
-const TYPING: Duration = Duration::from_millis(16);
+const TYPING: Duration = Duration::from_millis(8);
 /// How often time is told while something moves.
 const TICK: Duration = Duration::from_millis(100);
 

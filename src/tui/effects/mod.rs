@@ -5,6 +5,7 @@ pub mod certs;
 pub mod drafts;
 mod input;
 mod outside;
+mod probe;
 pub mod runs;
 pub mod sites;
 pub mod work;
@@ -158,6 +159,12 @@ impl Executor {
             }
             Effect::ListKernels { run, site } => {
                 self.go(move |place| Msg::Kernels(run, work::kernels(place, &site)));
+            }
+            Effect::Probe { run, site, ids, ca } => {
+                self.go(move |place| Msg::Probed(run, probe::test(place, &site, &ids, ca)));
+            }
+            Effect::FetchChain { run, site } => {
+                self.go(move |_| Msg::Fetched(run, probe::fetch(&site)));
             }
             Effect::Plan { run, site } => self.go(move |place| Msg::Planned(run, work::plan(place, &site))),
             Effect::Build { watch, build } => {

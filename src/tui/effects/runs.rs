@@ -1,6 +1,7 @@
 //! Builds: started in processes of their own, followed by what they write, read again later.
 
 use super::Place;
+use crate::build::manifest;
 use crate::history::{self, Child, Follow, Step};
 use crate::problem::{Problem, Result};
 use crate::site::FieldFlags;
@@ -143,17 +144,14 @@ pub fn cancel(place: &Place, profile: &str) -> Result<String> {
 /// The parts of a run's image, and how they differ from the image before.
 pub fn sizes(place: &Place, profile: &str, run: &str) -> Result<Box<Sizes>> {
     let logs = logs(place, profile);
-    let file = logs.join(run).join(MANIFEST);
+    let file = logs.join(run).join(manifest::FILE);
     let now = fs::read_to_string(&file).map_err(|e| {
         Problem::new("the sizes are not known").in_file(&file).because(e).remedy("build again")
     })?;
     let older = history::runs(&logs).into_iter().filter(|past| past.run.as_str() < run);
-    let before = older.filter_map(|past| fs::read_to_string(past.folder.join(MANIFEST)).ok()).next();
+    let before = older.filter_map(|past| fs::read_to_string(past.folder.join(manifest::FILE)).ok()).next();
     Sizes::read(&now, before.as_deref()).map(Box::new)
 }
-
-/// The image's manifest, as a run leaves it in its folder of logs.
-pub const MANIFEST: &str = "manifest.json";
 
 pub fn write(file: &Path, text: &str) -> Result<String> {
     let failed = |e| Problem::new("the text cannot be written").in_file(file).because(e);

@@ -2,6 +2,7 @@
 
 use super::{Place, runs};
 use crate::build::image::Request;
+use crate::build::manifest;
 use crate::component::{self, Source, Stage};
 use crate::debian::lock::Mode;
 use crate::history;
@@ -54,7 +55,7 @@ pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
 /// Compressed bytes of each part of the last image.
 fn bytes(place: &Place, site: &ResolvedSite) -> BTreeMap<String, u64> {
     let last = history::last_good(&runs::logs(place, &site.name));
-    let manifest = last.and_then(|(folder, _)| std::fs::read_to_string(folder.join(runs::MANIFEST)).ok());
+    let manifest = last.and_then(|(folder, _)| std::fs::read_to_string(folder.join(manifest::FILE)).ok());
     let sizes = manifest.and_then(|text| Sizes::read(&text, None).ok());
     sizes.into_iter().flat_map(|sizes| sizes.rows).map(|row| (row.name, row.compressed)).collect()
 }

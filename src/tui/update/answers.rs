@@ -10,6 +10,7 @@ use super::super::theme::Role;
 use super::super::words;
 use super::{site, start};
 use crate::problem::Problem;
+use crate::site::certificates::date;
 
 pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let now = model.now;
@@ -59,15 +60,19 @@ fn of_site(model: &mut Model, msg: Msg) {
     }
     let Some(site) = &mut model.site else { return };
     match msg {
-        Msg::Probed(run, probes) => {
-            let failed = probes.iter().filter(|probe| probe.result.is_err()).count() as u64;
-            if site.probe.finish(run, probes, now) {
+        Msg::Probed(run, tested) => {
+            let failed = tested.as_ref().map(|tested| {
+                tested.answers.iter().filter(|answer| answer.outcome.failure.is_some()).count() as u64
+            });
+            let failed = failed.map_err(Clone::clone);
+            if site.probe.finish(run, tested, now) {
                 match failed {
-                    0 => model.say(Role::Ok, "Every endpoint answers."),
-                    n => {
-                        let text = format!("{} cannot be reached.", words::count_of(n, "endpoint"));
+                    Ok(0) => model.say(Role::Ok, "Every endpoint answers."),
+                    Ok(n) => {
+                        let text = format!("{} cannot be used.", words::count_of(n, "endpoint"));
                         model.say(Role::Error, text);
                     }
+                    Err(problem) => explain(model, "The connection cannot be tested", &problem),
                 }
             }
         }
@@ -107,7 +112,9 @@ fn confirm_chain(model: &mut Model) {
         text.push(String::new());
         text.push(certificate.info.subject.clone());
         text.push(format!("SHA-256 {}", certificate.info.fingerprint.hex()));
+        text.push(format!("valid to {}", date(certificate.info.not_after)));
     }
+    text.extend(pending.ca.notes.iter().map(|note| format!("({note})")));
     text.push(String::new());
     text.push("Compare the fingerprint with one that you have from the orchestrator's operator.".to_owned());
     model.overlay = Some(Overlay::Ask(Ask::new(

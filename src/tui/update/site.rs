@@ -11,6 +11,7 @@ use super::super::step::Step;
 use super::super::theme::Role;
 use super::super::words::count_of;
 use super::{character, edit_line, overlays, start, step_focus};
+use crate::probe::endpoints;
 use crate::site::{FIELDS, Id};
 use ratatui_textarea::TextArea;
 
@@ -294,18 +295,14 @@ pub fn refresh(model: &mut Model) -> Vec<Effect> {
 fn probe(model: &mut Model) -> Vec<Effect> {
     let now = model.now;
     let Some(site) = &mut model.site else { return Vec::new() };
-    let ids: Vec<Id> = FIELDS
-        .iter()
-        .filter(|f| f.onboarding && !matches!(f.kind, crate::site::Kind::Integer(..)))
-        .filter(|f| site.form.site().get(f.id).is_some())
-        .map(|f| f.id)
-        .collect();
+    let ids = endpoints(site.form.site());
     if ids.is_empty() {
         model.say(Role::Warn, "No endpoint is set. Give the cluster domain first.");
         return Vec::new();
     }
     let resolved = Box::new(site.form.site().clone());
-    vec![Effect::Probe { run: site.probe.begin(now), site: resolved, ids }]
+    let ca = site.pending.as_ref().map(|pending| pending.ca.clone());
+    vec![Effect::Probe { run: site.probe.begin(now), site: resolved, ids, ca }]
 }
 
 fn fetch(model: &mut Model) -> Vec<Effect> {

@@ -1,6 +1,6 @@
 //! Behaviours of the wizard (see docs/wizard.md), by number, without a terminal.
 
-use super::super::data::{ComponentEntry, Probe};
+use super::super::data::{ComponentEntry, Tested};
 use super::super::draft::Draft;
 use super::super::form::Environment;
 use super::super::keys::{self, Action, SETS};
@@ -12,6 +12,7 @@ use super::super::step::{State, Step};
 use super::super::testing::*;
 use super::super::theme::Role;
 use super::update;
+use crate::probe::{Answer, Failure, Outcome, Phase};
 use crate::problem::Problem;
 use crate::site::field::{Default, Kind};
 use crate::site::{FIELDS, Id, Origin, Profile};
@@ -175,23 +176,35 @@ fn behaviour_08_checks_run_aside_show_late_stay_readable_and_can_be_cancelled_or
     assert!(site(&model).form.text(Id::KeycloakUrl).ends_with('x'));
     press(&mut model, &["Esc"]);
     assert!(!site(&model).probe.running() && model.overlay.is_none());
-    let late = vec![Probe { id: Id::KeycloakUrl, target: "late".into(), result: Ok(Duration::ZERO) }];
-    update(&mut model, Msg::Probed(run, late));
+    let answer = |target: &str, failure| {
+        let took = vec![(Phase::Dns, Duration::from_millis(3))];
+        let outcome = Outcome { proxy: None, address: None, took, failure };
+        let (label, target) = ("keycloak_url".to_owned(), target.to_owned());
+        Ok(Tested {
+            answers: vec![Answer { id: Id::KeycloakUrl, label, target, outcome }],
+            notes: Vec::new(),
+        })
+    };
+    update(&mut model, Msg::Probed(run, answer("late", None)));
     assert!(site(&model).probe.value().is_none(), "an answer that nobody waits for is dropped");
 
     let effects = press(&mut model, &["Ctrl-T"]);
     let [Effect::Probe { run, .. }] = effects[..] else { panic!("{effects:?}") };
     at(&mut model, 1000);
-    let result = Err("the name is not known".to_owned());
-    update(
-        &mut model,
-        Msg::Probed(run, vec![Probe { id: Id::KeycloakUrl, target: "keycloak.x".into(), result }]),
-    );
+    let failure = Failure {
+        phase: Phase::Dns,
+        brief: "no such name".to_owned(),
+        why: "the name is not known".to_owned(),
+        remedy: Some("check it".to_owned()),
+    };
+    update(&mut model, Msg::Probed(run, answer("keycloak.x", Some(failure))));
     assert!(site(&model).probe.busy(model.now), "a sign once shown can be read");
     at(&mut model, 2000);
     assert!(!site(&model).probe.busy(model.now) && !model.moving(), "and then nothing moves");
     model.size = (80, 40);
-    assert!(screen(&model).contains("keycloak.x  the name is not known"), "{}", screen(&model));
+    assert!(screen(&model).contains("keycloak.x        no such name"), "{}", screen(&model));
+    model.set_focus(Row::Endpoint(0));
+    assert!(screen(&model).contains("the name is not known"), "{}", screen(&model));
     assert!(screen(&model).contains("just now"), "the answer has its time: {}", screen(&model));
     super::act(&mut model, Action::SkipCheck);
     assert!(screen(&model).contains("Skipped"), "{}", screen(&model));

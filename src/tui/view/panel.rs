@@ -4,6 +4,7 @@ use super::super::model::Model;
 use super::super::rows::Row;
 use super::super::theme::Role;
 use super::text::{clip, wrap};
+use crate::probe::Answer;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -96,8 +97,29 @@ fn words(model: &Model) -> Vec<(Role, String)> {
         Some(Row::Certificate(_)) => {
             plain("A machine with this image trusts the servers that these authorities vouch for.")
         }
+        Some(Row::Endpoint(at)) => {
+            let tested = model.site.as_ref().and_then(|site| site.probe.value());
+            let answer = tested.and_then(|tested| tested.as_ref().ok()?.answers.get(at));
+            answer.map_or_else(Vec::new, endpoint)
+        }
         Some(Row::Do(action, _)) => about(action).map_or_else(Vec::new, plain),
         _ => Vec::new(),
+    }
+}
+
+/// What there is to know of an endpoint that was tested.
+fn endpoint(answer: &Answer) -> Vec<(Role, String)> {
+    let outcome = &answer.outcome;
+    let by = outcome.proxy.as_ref().map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
+    match (&outcome.failure, outcome.address) {
+        (Some(failure), _) => {
+            let mut lines = vec![(Role::Error, format!("{}: {}{by}.", answer.label, failure.why))];
+            let remedy = failure.remedy.as_ref();
+            lines.extend(remedy.map(|remedy| (Role::Plain, format!("Try: {}.", remedy.replace('\n', " ")))));
+            lines
+        }
+        (None, Some(address)) => vec![(Role::Plain, format!("{} answers at {address}{by}.", answer.label))],
+        (None, None) => vec![(Role::Plain, format!("{} answers{by}.", answer.label))],
     }
 }
 

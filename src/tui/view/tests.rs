@@ -3,8 +3,8 @@
 //! what git says has changed.
 
 use super::super::data::{
-    ComponentEntry, DraftEntry, FileEntry, GroupEntry, Kernels, LastRun, Planned, Probe, RunningEntry,
-    SiteEntry, Sites,
+    ComponentEntry, DraftEntry, FileEntry, GroupEntry, Kernels, LastRun, Planned, RunningEntry, SiteEntry,
+    Sites, Tested,
 };
 use super::super::model::Model;
 use super::super::msg::Msg;
@@ -17,6 +17,7 @@ use crate::build::record::{self, RunRecord, Took};
 use crate::build::{Outcome, Stage};
 use crate::kernel::list::slug;
 use crate::kernel::report::Amount;
+use crate::probe::{self, Answer, Failure, Phase};
 use crate::problem::Problem;
 use crate::site::Id;
 use crate::site::certificates::{self, Bundle};
@@ -251,20 +252,45 @@ fn endpoints() {
     press(&mut model, &["End"]);
     let site = model.site.as_mut().unwrap();
     let run = site.probe.begin(Duration::ZERO);
-    let probe = |id, target: &str, result| Probe { id, target: target.to_owned(), result };
-    let probes = vec![
-        probe(Id::KeycloakUrl, "keycloak.lab.example.com:443", Ok(Duration::from_millis(34))),
-        probe(
+    let answer = |id: Id, host: &str, ms: [u64; 3], failure| {
+        let phases = [Phase::Dns, Phase::Tcp, Phase::Tls];
+        let took = phases.into_iter().zip(ms.map(Duration::from_millis)).filter(|(_, took)| !took.is_zero());
+        let outcome = probe::Outcome { proxy: None, address: None, took: took.collect(), failure };
+        let target = format!("{host}.lab.example.com:443");
+        Answer { id, label: id.field().key.to_owned(), target, outcome }
+    };
+    let failure = |phase, brief: &str, why: &str, remedy: &str| {
+        let remedy = Some(remedy.to_owned());
+        Some(Failure { phase, brief: brief.to_owned(), why: why.to_owned(), remedy })
+    };
+    let answers = vec![
+        answer(Id::KeycloakUrl, "keycloak", [2, 10, 22], None),
+        answer(
+            Id::OnboardingStreamSvc,
+            "onboarding-stream",
+            [2, 10, 0],
+            failure(
+                Phase::Tls,
+                "certificate of another name",
+                "the server's certificate is for *.example.org, not for onboarding-stream.lab.example.com",
+                "check the name of this endpoint; or the server needs a certificate with this name",
+            ),
+        ),
+        answer(
             Id::LoggingSvc,
-            "logs-node.lab.example.com:443",
-            Err("the name is not known to the DNS server".to_owned()),
+            "logs-node",
+            [0, 0, 0],
+            failure(
+                Phase::Dns,
+                "no such name",
+                "no such name: logs-node.lab.example.com is not known to DNS",
+                "check the name, or give its address in network.extra_hosts",
+            ),
         ),
     ];
+    let probes = Ok(Tested { answers, notes: Vec::new() });
     update(&mut model, Msg::Probed(run, probes));
-    model.set_focus(super::super::rows::Row::Do(
-        super::super::keys::Action::NextStep,
-        "Go on to Network".into(),
-    ));
+    model.set_focus(super::super::rows::Row::Endpoint(1));
     pictures("endpoints_tested", &mut model);
 }
 
