@@ -131,7 +131,7 @@ fn a_site_without_an_authority_fetches_it_and_reaches_its_orchestrator() {
     let bad = ["probe", "depot", "--onboarding-stream-svc=id.site.test", &port];
     let output = run(&bad);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("1 of 2 servers cannot be used"), "{}", said(&output));
+    assert!(said(&output).contains("1 of 2 endpoints cannot be used"), "{}", said(&output));
     assert!(
         said(&output).contains(&format!("connection refused by 127.0.0.1:{closed}")),
         "{}",

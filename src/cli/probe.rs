@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Each endpoint is tried as the image would: its name is looked up (dns; extra_hosts come first), a
 /// connection is made (tcp), through https_proxy unless no_proxy names the host (proxy), and the server's
 /// certificate must be valid for the name and signed by an authority in the profile's ca.pem (tls).
-/// Nothing but the handshake is sent. All are tried at the same time; none takes longer than 10 s.
+/// Nothing but the handshake is sent. All are tried at the same time; none takes longer than 10 seconds.
 ///
 /// The test runs on this machine: one that boots the image may have another name server and another route.
 ///
@@ -62,7 +62,7 @@ pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
     if bad == 0 {
         return Ok(());
     }
-    let what = format!("{bad} of {} servers cannot be used as the image would use them", answers.len());
+    let what = format!("{bad} of {} endpoints cannot be used as the image would use them", answers.len());
     // Without anything to trust it is the profile that is at fault.
     Err(Problem::new(what).exit_with(ca.err().map_or(Exit::Failed, |problem| problem.exit())))
 }

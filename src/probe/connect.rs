@@ -155,7 +155,7 @@ pub(super) fn unknown_name(host: &str, error: &io::Error) -> Failure {
     if error.to_string().contains("emporary failure") {
         return no_name_server(host);
     }
-    Failure::new(Phase::Dns, "no such name", format!("no such name: {host} is not known to DNS"))
+    Failure::new(Phase::Dns, "no such name", format!("the name {host} is not known to DNS"))
         .remedy("check the name, or give its address in network.extra_hosts")
 }
 

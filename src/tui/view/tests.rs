@@ -283,7 +283,7 @@ fn endpoints() {
             failure(
                 Phase::Dns,
                 "no such name",
-                "no such name: logs-node.lab.example.com is not known to DNS",
+                "the name logs-node.lab.example.com is not known to DNS",
                 "check the name, or give its address in network.extra_hosts",
             ),
         ),
