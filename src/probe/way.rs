@@ -174,7 +174,7 @@ fn patience(stream: &TcpStream, until: Instant) {
 }
 
 fn unknown(host: &str) -> Problem {
-    Problem::new(format!("the name {host} is not known"))
+    Problem::new(format!("no such name: {host}"))
         .remedy("check its spelling and this machine's name server, or give the address as an extra host")
 }
 

@@ -72,8 +72,8 @@ pub struct Opened {
 pub struct Probe {
     pub id: Id,
     pub target: String,
-    /// How long it took, or the reason in plain words.
-    pub result: Result<Duration, String>,
+    /// How long it took, or why it did not work.
+    pub result: Result<Duration, Problem>,
 }
 
 /// The image's certificates, or what is wrong with them.

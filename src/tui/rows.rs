@@ -36,6 +36,8 @@ pub enum Row {
     Component(String),
     /// A group of kernel modules, by its slug.
     Group(String),
+    /// How an endpoint answered, by its place among the answers.
+    Probe(usize),
     /// A certificate of the image, by its place: authorities first, then the server's.
     Certificate(usize),
     /// A value on the review screen.
@@ -45,7 +47,7 @@ pub enum Row {
 impl Row {
     /// Whether the focus can stand on it.
     pub fn can_focus(&self) -> bool {
-        !matches!(self, Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..))
+        !matches!(self, Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..) | Self::Probe(_))
     }
 }
 
@@ -201,11 +203,13 @@ fn connection(model: &Model, site: &Site) -> Vec<Row> {
     }
     let Some((probes, at)) = &site.probe.answer else { return Vec::new() };
     let ago = super::words::ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
-    let row = |probe: &super::data::Probe| match &probe.result {
-        Ok(time) => Row::Note(Role::Ok, format!("{}  answers in {} ms", probe.target, time.as_millis())),
-        Err(why) => Row::Note(Role::Error, format!("{}  {why}", probe.target)),
-    };
-    let mut rows: Vec<Row> = probes.iter().map(row).collect();
+    let mut rows: Vec<Row> = (0..probes.len()).map(Row::Probe).collect();
+    // Many endpoints fail for one reason: what to do about it is said once.
+    let mut remedies: Vec<&str> = Vec::new();
+    for problem in probes.iter().filter_map(|probe| probe.result.as_ref().err()) {
+        remedies.extend(problem.remedy_text().filter(|text| !remedies.contains(text)));
+    }
+    rows.extend(remedies.into_iter().map(|text| Row::Pair(Role::Plain, "try".to_owned(), text.to_owned())));
     rows.push(note(format!("Tested {ago}.")));
     rows
 }

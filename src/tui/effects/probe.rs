@@ -22,16 +22,9 @@ pub fn all(place: &Place, site: &ResolvedSite, ids: &[Id]) -> Vec<Probe> {
     let answer = |(target, result): (probe::Target, Result<probe::Answer>)| Probe {
         id: target.id,
         target: target.to_string(),
-        result: result.map(|answer| answer.total()).map_err(|problem| words(&problem)),
+        result: result.map(|answer| answer.total()),
     };
     targets.into_iter().zip(results).map(answer).collect()
-}
-
-fn words(problem: &Problem) -> String {
-    match problem.remedy_text() {
-        Some(remedy) => format!("{}; {remedy}", problem.what()),
-        None => problem.what().to_owned(),
-    }
 }
 
 /// The chain of the identity provider's server.

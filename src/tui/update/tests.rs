@@ -182,7 +182,7 @@ fn behaviour_08_checks_run_aside_show_late_stay_readable_and_can_be_cancelled_or
     let effects = press(&mut model, &["Ctrl-T"]);
     let [Effect::Probe { run, .. }] = effects[..] else { panic!("{effects:?}") };
     at(&mut model, 1000);
-    let result = Err("the name is not known".to_owned());
+    let result = Err(Problem::new("the name is not known"));
     update(
         &mut model,
         Msg::Probed(run, vec![Probe { id: Id::KeycloakUrl, target: "keycloak.x".into(), result }]),
@@ -191,7 +191,11 @@ fn behaviour_08_checks_run_aside_show_late_stay_readable_and_can_be_cancelled_or
     at(&mut model, 2000);
     assert!(!site(&model).probe.busy(model.now) && !model.moving(), "and then nothing moves");
     model.size = (80, 40);
-    assert!(screen(&model).contains("keycloak.x  the name is not known"), "{}", screen(&model));
+    assert!(
+        screen(&model).contains("Keycloak URL") && screen(&model).contains("the name is not known"),
+        "{}",
+        screen(&model)
+    );
     assert!(screen(&model).contains("just now"), "the answer has its time: {}", screen(&model));
     super::act(&mut model, Action::SkipCheck);
     assert!(screen(&model).contains("Skipped"), "{}", screen(&model));

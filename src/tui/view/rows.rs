@@ -141,6 +141,7 @@ impl<'a> Painter<'a> {
             }
             (Row::Value(id), Some(site)) => self.value(site, *id, focused),
             (Row::Component(name), Some(site)) => vec![self.component(site, name, focused)],
+            (Row::Probe(at), Some(site)) => self.probe(site, *at),
             (Row::Group(slug), Some(site)) => vec![self.group(site, slug, focused)],
             (Row::Certificate(at), Some(site)) => self.certificate(site, *at, focused),
             _ => Vec::new(),
@@ -350,6 +351,32 @@ impl<'a> Painter<'a> {
         lines
     }
 
+    /// An endpoint's answer: its name in the column of the fields, what it said beside it.
+    fn probe(&self, site: &Site, at: usize) -> Vec<Line<'static>> {
+        let Some(probe) = site.probe.value().and_then(|probes| probes.get(at)) else { return Vec::new() };
+        let glyphs = self.theme.glyphs;
+        let (role, sign, text) = match &probe.result {
+            Ok(time) => {
+                let text = format!("answers in {} ms, and its certificate is good", time.as_millis());
+                (Role::Ok, glyphs.ok(), text)
+            }
+            Err(problem) => (Role::Error, glyphs.fail(), problem.what().to_owned()),
+        };
+        let name = fit(&form::label(probe.id.field()), self.label, self.mark());
+        let indent = 4 + self.label + 2;
+        let pieces = wrap(&text, self.width.saturating_sub(indent));
+        let style = self.theme.style(role);
+        let line = |(at, piece): (usize, String)| match at {
+            0 => Line::from(vec![
+                Span::styled(format!("  {sign} "), style),
+                Span::raw(format!("{name}  ")),
+                Span::styled(piece, style),
+            ]),
+            _ => Line::styled(format!("{}{piece}", " ".repeat(indent)), style),
+        };
+        pieces.into_iter().enumerate().map(line).collect()
+    }
+
     fn group(&self, site: &Site, slug: &str, focused: bool) -> Line<'static> {
         let groups =
             site.kernels.value().and_then(|kernels| kernels.as_ref().ok()).map(|kernels| &kernels.groups);
@@ -392,7 +419,7 @@ impl<'a> Painter<'a> {
         if !entry.available {
             about = format!("{} no sources at hand. {about}", self.theme.glyphs.warn());
         }
-        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 11);
+        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 12);
         Line::from(vec![
             self.pointer(focused),
             Span::styled(check, self.theme.style(role)),
@@ -401,7 +428,7 @@ impl<'a> Painter<'a> {
             Span::raw("  "),
             Span::styled(fit(&about, room, self.mark()), self.theme.style(Role::Muted)),
             Span::raw(" "),
-            Span::raw(fit_right(&bytes, 10, self.mark())),
+            Span::raw(fit_right(&bytes, 11, self.mark())),
         ])
     }
 

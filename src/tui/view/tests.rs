@@ -252,13 +252,11 @@ fn endpoints() {
     let site = model.site.as_mut().unwrap();
     let run = site.probe.begin(Duration::ZERO);
     let probe = |id, target: &str, result| Probe { id, target: target.to_owned(), result };
+    let unknown = Problem::new("no such name: logs-node.lab.example.com")
+        .remedy("check its spelling and this machine's name server, or give the address as an extra host");
     let probes = vec![
         probe(Id::KeycloakUrl, "keycloak.lab.example.com:443", Ok(Duration::from_millis(34))),
-        probe(
-            Id::LoggingSvc,
-            "logs-node.lab.example.com:443",
-            Err("the name is not known to the DNS server".to_owned()),
-        ),
+        probe(Id::LoggingSvc, "logs-node.lab.example.com:443", Err(unknown)),
     ];
     update(&mut model, Msg::Probed(run, probes));
     model.set_focus(super::super::rows::Row::Do(
