@@ -71,10 +71,8 @@ fn of_site(model: &mut Model, msg: Msg) {
                 }
             }
         }
-        Msg::Certificates(run, certificates) => {
-            if site.pending.is_none() {
-                site.certificates.finish(run, *certificates, now);
-            }
+        Msg::Certificates(run, certificates) if site.pending.is_none() => {
+            site.certificates.finish(run, *certificates, now);
         }
         Msg::Fetched(run, chain) => {
             let problem = chain.as_ref().err().cloned();

@@ -119,7 +119,7 @@ fn legend(sizes: &Sizes, columns: usize, theme: &Theme) -> Line<'static> {
         0 => "Components".to_owned(),
         _ => format!("Components, kernel {}", sizes.kernel),
     };
-    let title = if width(&title) + 1 <= name + 2 { title } else { "Components".to_owned() };
+    let title = if width(&title) < name + 2 { title } else { "Components".to_owned() };
     let front = format!(" {}", fit(&title, name + 2, glyphs.ellipsis()));
     let gap = if bar > 0 { format!("{} ", fit(&key, bar, "")) } else { String::new() };
     let heads = format!(" {gap}{:>11} {:>11}  {:>change$}", "packed", "unpacked", "change");
