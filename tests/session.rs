@@ -70,8 +70,8 @@ fn state(folder: &Path) -> BTreeMap<std::path::PathBuf, std::time::SystemTime> {
     files.map(|e| (e.path().to_owned(), e.metadata().unwrap().modified().unwrap())).collect()
 }
 
-/// Run by the session's test, when there is an image to know the sizes of.
-fn behaviour_16_a_dry_run_tells_everything_and_touches_nothing(clone: &Path, store: &Path) {
+/// Where there is an image, its sizes are known.
+fn a_dry_run_knows_the_sizes(clone: &Path, store: &Path) {
     let before = state(clone);
     let words = ["build", "depot", "--dry-run"];
     let plain = ok(support::hookos(clone, store, &words).output().unwrap());
@@ -91,10 +91,27 @@ fn behaviour_16_a_dry_run_tells_everything_and_touches_nothing(clone: &Path, sto
         let path = Path::new(file["path"].as_str().unwrap());
         assert_eq!(path.metadata().unwrap().len(), file["bytes"].as_u64().unwrap(), "{path:?}");
     }
-    // In a place where nothing was ever built, with no network and no store.
-    let nowhere = tempfile::tempdir().unwrap();
-    let fresh = support::hookos(clone, &nowhere.path().join("store"), &words).output().unwrap();
-    assert!(ok(fresh).contains("to do"));
+}
+
+#[test]
+fn behaviour_16_a_dry_run_tells_everything_and_touches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clone, store) = (folder.path().join("clone"), folder.path().join("store"));
+    second_clone(&clone);
+    let before = state(&clone);
+    let plain = ok(support::hookos(&clone, &store, &["build", "lab", "--dry-run"]).output().unwrap());
+    for text in
+        ["components   caddy", "to do", "hook_x86_64.tar.gz", "size not known yet", "no network was used"]
+    {
+        assert!(plain.contains(text), "{text}: {plain}");
+    }
+    let words = ["build", "lab", "--dry-run", "--json"];
+    let json = support::hookos(&clone, &store, &words).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let stages: std::collections::BTreeSet<&str> =
+        json["work"].as_array().unwrap().iter().map(|row| row["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages.into_iter().collect::<Vec<_>>(), ["binaries", "components", "kernel", "package"]);
+    assert_eq!(state(&clone), before);
 }
 
 #[test]
@@ -213,7 +230,7 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     ok(output);
     assert_eq!(runs(&clone).len(), count + 1);
     assert_eq!((sums(&clone), fields(&clone, runs(&clone).last().unwrap())), before);
-    behaviour_16_a_dry_run_tells_everything_and_touches_nothing(&clone, &store);
+    a_dry_run_knows_the_sizes(&clone, &store);
     // The profile alone is what was saved.
     let profile = std::fs::read_to_string(clone.join("profiles/depot.toml")).unwrap();
     assert!(profile.contains("cluster_domain = \"depot.example.com\"") && !profile.contains("loglevel"));

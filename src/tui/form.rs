@@ -357,6 +357,12 @@ pub fn label(field: &Field) -> String {
     capital(&text)
 }
 
+/// The name of a server that was tested: its field's, or what else it is for.
+pub fn server(answer: &crate::probe::Answer) -> String {
+    let field = answer.id.field();
+    if answer.label == field.key { label(field) } else { capital(&answer.label) }
+}
+
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())

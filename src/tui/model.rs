@@ -1,6 +1,6 @@
 //! Everything that the screen shows, as pure data: no clock, no file, no terminal.
 
-use super::build::{ResultState, Watch};
+use super::build::{ResultState, Trial, Watch};
 use super::check::Check;
 use super::data::{Certificates, ComponentEntry, Kernels, Pending, Planned, Sites, Tested};
 use super::form::{Environment, Form};
@@ -25,6 +25,8 @@ pub enum Screen {
     Build,
     /// What came of it.
     Result,
+    /// The machine in [`Model::trial`].
+    Machine,
 }
 
 /// A line that says what just happened.
@@ -58,6 +60,7 @@ pub struct Model {
     /// How many runs were looked at.
     pub watches: u64,
     pub result: Option<ResultState>,
+    pub trial: Option<Trial>,
     /// When Ctrl-C was pressed last.
     pub interrupted: Option<Duration>,
     /// The program ends with this exit code as soon as it can.
@@ -162,6 +165,7 @@ impl Model {
             watch: None,
             watches: 0,
             result: None,
+            trial: None,
             interrupted: None,
             leaving: None,
             farewell: Vec::new(),
@@ -240,7 +244,8 @@ impl Model {
         let editing = self.site.as_ref().is_some_and(|site| site.form.editor().is_some());
         match self.screen {
             Screen::Start => contexts.extend([Context::Letters, Context::Rows, Context::Start]),
-            Screen::Build => contexts.extend([Context::Letters, Context::Build]),
+            Screen::Build => contexts.extend([Context::Letters, Context::Log, Context::Build]),
+            Screen::Machine => contexts.extend([Context::Letters, Context::Log, Context::Machine]),
             Screen::Result => contexts.extend([Context::Letters, Context::Result]),
             Screen::Site => {
                 if editing {
@@ -276,6 +281,8 @@ impl Model {
                 .site
                 .as_ref()
                 .is_some_and(|site| crate::site::FIELDS.iter().any(|f| site.form.is_secret(f.id))),
+            Action::StopMachine => self.trial.as_ref().is_some_and(|t| t.running() && !t.stopping),
+            Action::Build(_) if self.screen == Screen::Machine => true,
             Action::Build(action) => self.watch.as_ref().is_some_and(|watch| watch.state.allows(action)),
             Action::ShowResult => self.finished(),
             Action::BackToSite => self.site.is_some(),
@@ -292,6 +299,7 @@ impl Model {
                 |sites| matches!(sites, Ok(sites) if self.screen == Screen::Start && !sites.running.is_empty()),
             )
             || self.watch.as_ref().is_some_and(Watch::moving)
+            || self.trial.as_ref().is_some_and(|trial| trial.running() && self.screen == Screen::Machine)
             || self.site.as_ref().is_some_and(|site| {
                 site.probe.moving(now)
                     || site.certificates.moving(now)

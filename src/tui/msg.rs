@@ -48,6 +48,10 @@ pub enum Msg {
     /// What a run tells, each with the time since it began.
     Events(u64, Vec<(Duration, Event)>),
     Sizes(u64, Result<Box<Sizes>>),
+    /// Lines of a machine's console.
+    Console(u64, Vec<Vec<u8>>),
+    /// A machine has ended, with this exit code of its check.
+    MachineEnded(u64, i32),
     /// Something small is done; says what.
     Told(Result<String>),
 }
@@ -153,6 +157,13 @@ pub enum Effect {
     },
     /// Shows a file in a pager, which has the terminal meanwhile.
     Pager(PathBuf),
+    /// Boots the image of a profile and shows its console; the file gets all of it.
+    Try {
+        trial: u64,
+        profile: String,
+        file: PathBuf,
+    },
+    StopMachine,
     /// Boots the image of a profile; its console has the terminal meanwhile.
     Boot(String),
     /// Writes a text to a new file.

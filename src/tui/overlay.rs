@@ -88,6 +88,8 @@ pub enum Choice {
     Placeholder,
     /// Leave while a build runs, in one of three ways.
     LeaveBuild(LeaveChoice),
+    /// Leave, and end the machine that runs.
+    EndMachine,
 }
 
 /// What a typed line is for.

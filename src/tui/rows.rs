@@ -37,7 +37,7 @@ pub enum Row {
     /// A group of kernel modules, by its slug.
     Group(String),
     /// How an endpoint answered, by its place in the test.
-    Endpoint(usize),
+    Probe(usize),
     /// A certificate of the image, by its place: authorities first, then the server's.
     Certificate(usize),
     /// A value on the review screen.
@@ -47,10 +47,7 @@ pub enum Row {
 impl Row {
     /// Whether the focus can stand on it.
     pub fn can_focus(&self) -> bool {
-        !matches!(
-            self,
-            Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..) | Self::Endpoint(_)
-        )
+        !matches!(self, Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..))
     }
 }
 
@@ -206,7 +203,7 @@ fn connection(model: &Model, site: &Site) -> Vec<Row> {
     }
     let Some((Ok(tested), at)) = &site.probe.answer else { return Vec::new() };
     let ago = super::words::ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
-    let mut rows: Vec<Row> = (0..tested.answers.len()).map(Row::Endpoint).collect();
+    let mut rows: Vec<Row> = (0..tested.answers.len()).map(Row::Probe).collect();
     rows.extend(tested.notes.iter().map(|text| note(text.clone())));
     rows.push(note(format!("Tested {ago}.")));
     rows

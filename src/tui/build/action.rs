@@ -6,7 +6,7 @@ use super::state::BuildState;
 use crate::build::Stage;
 use crate::tui::keys::Key;
 use crate::tui::line::Line;
-use crate::tui::log::{Needle, Pane};
+use crate::tui::log::{LogBuffer, Needle, Pane};
 use ratatui::crossterm::event::KeyCode;
 use std::path::PathBuf;
 
@@ -77,6 +77,56 @@ pub struct Typing {
     pub line: Line,
 }
 
+impl Typing {
+    /// Begins with what was looked for last.
+    pub fn begin(filter: bool, pane: &Pane) -> Self {
+        let had = if filter { pane.filter() } else { pane.search() };
+        Self { filter, line: Line::new(had.map_or("", Needle::text)) }
+    }
+
+    /// A key while a line is typed. False if it was of no use, or nothing is typed.
+    pub fn key(typing: &mut Option<Self>, key: Key, pane: &mut Pane, log: &LogBuffer) -> bool {
+        let Some(typed) = typing else { return false };
+        match key.code {
+            KeyCode::Esc => *typing = None,
+            KeyCode::Enter => {
+                let needle = Needle::new(typed.line.text());
+                match typed.filter {
+                    true => pane.set_filter(log, needle),
+                    false => pane.set_search(log, needle),
+                }
+                *typing = None;
+            }
+            _ => return crate::tui::update::edit_line(&mut typed.line, key),
+        }
+        true
+    }
+}
+
+/// Reads in a log: moves, looks, folds. False if the action is about something else.
+pub fn read(pane: &mut Pane, log: &LogBuffer, action: BuildAction) -> bool {
+    use BuildAction as A;
+    let page = pane.page();
+    match action {
+        A::Up | A::LineUp => pane.up(log, 1),
+        A::Down | A::LineDown => pane.down(log, 1),
+        A::PageUp => pane.up(log, page),
+        A::PageDown => pane.down(log, page),
+        A::First => pane.first(log),
+        A::Last => pane.follow(),
+        A::Left => pane.aside(log, -ASIDE),
+        A::Right => pane.aside(log, ASIDE),
+        A::NextMatch => pane.next_match(log, true),
+        A::PreviousMatch => pane.next_match(log, false),
+        A::NextError => pane.next_error(log, true),
+        A::PreviousError => pane.next_error(log, false),
+        A::Wrap => pane.toggle_wrap(log),
+        A::Times => pane.toggle_times(log),
+        _ => return false,
+    }
+    true
+}
+
 impl BuildState {
     /// Whether an action makes sense now.
     pub fn allows(&self, action: BuildAction) -> bool {
@@ -99,20 +149,10 @@ impl BuildState {
 
     /// A key that no action has, or any key while a line is typed. True if it was of use.
     pub fn typed(&mut self, key: Key) -> bool {
-        let Some(typing) = &mut self.typing else { return false };
-        match key.code {
-            KeyCode::Esc => self.typing = None,
-            KeyCode::Enter => {
-                let Some(Typing { filter, line }) = self.typing.take() else { return true };
-                let needle = Needle::new(line.text());
-                self.on_pane(|pane, log| match filter {
-                    true => pane.set_filter(log, needle),
-                    false => pane.set_search(log, needle),
-                });
-            }
-            _ => return crate::tui::update::edit_line(&mut typing.line, key),
-        }
-        true
+        let (mut typing, mut used) = (self.typing.take(), false);
+        self.on_pane(|pane, log| used = Typing::key(&mut typing, key, pane, log));
+        self.typing = typing;
+        used
     }
 
     /// A text that was pasted.
@@ -130,35 +170,17 @@ impl BuildState {
             self.notice = Some(refusal(action).to_owned());
             return None;
         }
-        let page = self.pane().map_or(1, Pane::page);
         match action {
             A::Up if !self.zoom => self.choose(-1),
             A::Down if !self.zoom => self.choose(1),
-            A::Up | A::LineUp => self.on_pane(|pane, log| pane.up(log, 1)),
-            A::Down | A::LineDown => self.on_pane(|pane, log| pane.down(log, 1)),
-            A::PageUp => self.on_pane(|pane, log| pane.up(log, page)),
-            A::PageDown => self.on_pane(|pane, log| pane.down(log, page)),
-            A::First => self.on_pane(|pane, log| pane.first(log)),
-            A::Last => self.on_pane(|pane, _| pane.follow()),
-            A::Left => self.on_pane(|pane, log| pane.aside(log, -ASIDE)),
-            A::Right => self.on_pane(|pane, log| pane.aside(log, ASIDE)),
             A::Zoom => {
                 self.zoom = !self.zoom;
                 self.fit();
             }
             A::Open => self.toggle_open(),
             A::Search | A::Filter => {
-                let filter = action == A::Filter;
-                let had = self.pane().and_then(|pane| if filter { pane.filter() } else { pane.search() });
-                let line = Line::new(had.map_or("", Needle::text));
-                self.typing = Some(Typing { filter, line });
+                self.typing = Some(Typing::begin(action == A::Filter, self.pane()?));
             }
-            A::NextMatch => self.on_pane(|pane, log| pane.next_match(log, true)),
-            A::PreviousMatch => self.on_pane(|pane, log| pane.next_match(log, false)),
-            A::NextError => self.on_pane(|pane, log| pane.next_error(log, true)),
-            A::PreviousError => self.on_pane(|pane, log| pane.next_error(log, false)),
-            A::Wrap => self.on_pane(Pane::toggle_wrap),
-            A::Times => self.on_pane(Pane::toggle_times),
             A::Save => {
                 let text = self.pane()?.whole_text(&self.log);
                 let name = format!("{}-shown.txt", self.pick_name().replace(" / ", "-").replace('/', "-"));
@@ -169,6 +191,9 @@ impl BuildState {
             A::Retry => return self.retry(None).map(|retry| BuildEffect::Retry { from: retry.from }),
             A::Cancel => return self.answer(LeaveChoice::Cancel),
             A::Background => return self.answer(LeaveChoice::KeepRunning),
+            action => self.on_pane(|pane, log| {
+                read(pane, log, action);
+            }),
         }
         None
     }
@@ -198,7 +223,7 @@ impl BuildState {
         self.pick
     }
 
-    fn on_pane(&mut self, act: impl FnOnce(&mut Pane, &crate::tui::log::LogBuffer)) {
+    fn on_pane(&mut self, act: impl FnOnce(&mut Pane, &LogBuffer)) {
         self.look();
         let scope = self.scope();
         if let Some(pane) = self.panes.get_mut(&scope) {

@@ -16,6 +16,7 @@ pub mod result;
 pub mod rows;
 pub mod sizes;
 pub mod state;
+pub mod trial;
 pub mod watch;
 
 pub use action::{BuildAction, BuildEffect};
@@ -24,6 +25,7 @@ pub use pace::Estimates;
 pub use result::{ResultAction, ResultEffect, ResultState};
 pub use sizes::Sizes;
 pub use state::BuildState;
+pub use trial::Trial;
 pub use watch::Watch;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub enum ResultAction {
     /// Does what the row says.
     Activate,
     Boot,
+    LogIn,
     CopyCommand,
     /// Looks at the build's rows and logs again.
     Logs,
@@ -26,6 +27,7 @@ pub enum ResultAction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResultEffect {
     Boot,
+    LogIn,
     Copy(String),
     Logs,
     Close,
@@ -33,7 +35,8 @@ pub enum ResultEffect {
 
 /// What can be done with an image, in the order in which it is shown.
 pub const NEXT: &[(ResultAction, &str)] = &[
-    (ResultAction::Boot, "Boot it in QEMU"),
+    (ResultAction::Boot, "Boot it in QEMU and watch its console"),
+    (ResultAction::LogIn, "Boot it in QEMU and log in, in this terminal"),
     (ResultAction::CopyCommand, "Copy the command that builds it"),
     (ResultAction::Logs, "Look at the build's logs"),
     (ResultAction::Close, "Back to the profiles"),
@@ -103,6 +106,7 @@ impl ResultState {
             A::Last => self.step(isize::MAX),
             A::Activate => return self.activate(),
             A::Boot => return Some(ResultEffect::Boot),
+            A::LogIn => return Some(ResultEffect::LogIn),
             A::CopyCommand => return Some(ResultEffect::Copy(self.command.clone())),
             A::Logs => return Some(ResultEffect::Logs),
             A::Close => return Some(ResultEffect::Close),

@@ -343,7 +343,9 @@ fn what_can_be_done_with_an_image_is_done_by_row_or_by_key() {
     assert_eq!(result.focus(), Some(ResultRow::Next(0)));
     assert_eq!(result.handle(ResultAction::Activate), Some(ResultEffect::Boot));
     result.handle(ResultAction::Down);
-    assert_eq!(NEXT[1].0, ResultAction::CopyCommand);
+    assert_eq!(result.handle(ResultAction::Activate), Some(ResultEffect::LogIn));
+    result.handle(ResultAction::Down);
+    assert_eq!(NEXT[2].0, ResultAction::CopyCommand);
     let command = ResultEffect::Copy("hookos build lab --kernel-append 'quiet splash'".into());
     assert_eq!(result.handle(ResultAction::Activate), Some(command.clone()));
     assert_eq!(result.handle(ResultAction::CopyCommand), Some(command));

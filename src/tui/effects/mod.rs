@@ -8,6 +8,7 @@ mod outside;
 mod probe;
 pub mod runs;
 pub mod sites;
+mod trial;
 pub mod work;
 
 pub use input::Input;
@@ -57,11 +58,12 @@ pub struct Executor {
     input: Input,
     /// The number of the run whose events are wanted.
     watched: Arc<AtomicU64>,
+    machine: Arc<trial::Machine>,
 }
 
 impl Executor {
     pub fn new(place: Place, answers: Sender<Msg>, input: Input) -> Self {
-        Self { place: Arc::new(place), answers, input, watched: Arc::default() }
+        Self { place: Arc::new(place), answers, input, watched: Arc::default(), machine: Arc::default() }
     }
 
     /// Does something on a thread of its own. What it panics with becomes an answer too, so that nobody
@@ -176,6 +178,13 @@ impl Executor {
             Effect::Replay { watch, profile } => {
                 self.watch(watch, move |place, wanted| runs::replay(place, &profile, wanted));
             }
+            Effect::Try { trial, profile, file } => {
+                let (machine, answers) = (Arc::clone(&self.machine), self.answers.clone());
+                self.go_on(move |place| {
+                    trial::boot(&place.root, &profile, &file, trial, &machine, &answers);
+                });
+            }
+            Effect::StopMachine => self.machine.stop(),
             Effect::Unwatch => self.watched.store(0, Ordering::SeqCst),
             // Short, and the program may end right after it.
             Effect::CancelRun(profile) => {

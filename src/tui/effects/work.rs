@@ -66,7 +66,11 @@ pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEnt
     let all = component::load_all(&place.root.join("components"))?;
     let bytes = bytes(place, site);
     let entry = |d: component::Definition| {
-        let container = definition.containers().find(|c| c.image == d.name).map(|c| c.name.clone());
+        let containers = || definition.containers().filter(|c| c.image == d.name).map(|c| &c.name);
+        let container = containers().next().cloned();
+        // One image may stand in several places; its files are packed with the first of them.
+        let packed: u64 = containers().filter_map(|name| bytes.get(name)).sum();
+        let packed = if packed > 0 { Some(packed) } else { bytes.get(&d.name).copied() };
         let fixed = definition.init.contains(&d.name);
         let (source, available) = match &d.source {
             Source::Recipe(recipe) if recipe.packages.is_empty() => ("our own programs".to_owned(), true),
@@ -81,7 +85,7 @@ pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEnt
         ComponentEntry {
             container: container.or_else(|| fixed.then(|| name.clone())),
             fixed: fixed || d.stage == Some(Stage::Init),
-            bytes: bytes.get(&name).copied(),
+            bytes: packed,
             name,
             description: d.description,
             role: d.role,

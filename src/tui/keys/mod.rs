@@ -29,10 +29,14 @@ pub enum Context {
     /// Nothing to type and no choices: letters and the arrows to the sides mean something else.
     Build,
     Result,
+    /// A machine's console.
+    Machine,
+    /// A log: of a build or of a machine.
+    Log,
 }
 
 impl Context {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Start,
         Self::Site,
         Self::Endpoints,
@@ -40,6 +44,8 @@ impl Context {
         Self::Review,
         Self::Build,
         Self::Result,
+        Self::Machine,
+        Self::Log,
         Self::Rows,
         Self::Text,
         Self::Letters,
@@ -60,6 +66,8 @@ impl Context {
             Self::Review => "Review",
             Self::Build => "Build",
             Self::Result => "Result",
+            Self::Machine => "Machine",
+            Self::Log => "Logs",
         }
     }
 }
@@ -74,7 +82,8 @@ pub const SETS: &[&[Context]] = &[
     &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Certificates],
     &[Context::Anywhere, Context::Text, Context::Site, Context::Certificates],
     &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Review],
-    &[Context::Anywhere, Context::Letters, Context::Build],
+    &[Context::Anywhere, Context::Letters, Context::Log, Context::Build],
+    &[Context::Anywhere, Context::Letters, Context::Log, Context::Machine],
     &[Context::Anywhere, Context::Letters, Context::Result],
 ];
 
@@ -127,6 +136,8 @@ pub enum Action {
     Result(ResultAction),
     ShowResult,
     BackToSite,
+    StopMachine,
+    BackToResult,
 }
 
 /// A key as a person presses it.
@@ -235,6 +246,8 @@ mod tests {
                     | Context::Review
                     | Context::Build
                     | Context::Result
+                    | Context::Machine
+                    | Context::Log
             ) {
                 assert!(
                     entry.keys.iter().all(|k| k.ctrl || !matches!(k.code, KeyCode::Char(_))),

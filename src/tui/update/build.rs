@@ -9,7 +9,7 @@ use super::super::model::{Model, Screen};
 use super::super::msg::{Build, Effect, Msg};
 use super::super::overlay::{Ask, Choice, Overlay};
 use super::super::theme::Role;
-use super::{answers, start};
+use super::{answers, machine, start};
 use crate::build::{Outcome, plan};
 use crate::problem::Problem;
 use std::time::Duration;
@@ -203,7 +203,8 @@ pub fn act_on_result(model: &mut Model, action: Action) -> Vec<Effect> {
     };
     let profile = result.profile.clone();
     match result.handle(action) {
-        Some(ResultEffect::Boot) => vec![Effect::Boot(profile)],
+        Some(ResultEffect::Boot) => machine::begin(model, profile),
+        Some(ResultEffect::LogIn) => vec![Effect::Boot(profile)],
         Some(ResultEffect::Copy(text)) => vec![copy(model, text)],
         Some(ResultEffect::Logs) => {
             model.screen = Screen::Build;

@@ -115,6 +115,10 @@ fn a_good_end_shows_the_result_but_not_to_someone_who_reads_the_log() {
     press(&mut model, &["v"]);
     assert_eq!(model.screen, Screen::Result);
     let effects = press(&mut model, &["Enter"]);
+    assert!(matches!(&effects[..], [Effect::Try { profile, .. }] if profile == "lab"), "{effects:?}");
+    update(&mut model, Msg::MachineEnded(2, 0));
+    press(&mut model, &["Ctrl-P"]);
+    let effects = press(&mut model, &["i"]);
     assert!(matches!(&effects[..], [Effect::Boot(name)] if name == "lab"), "{effects:?}");
     press(&mut model, &["Ctrl-P"]);
     assert_eq!(model.screen, Screen::Site);
@@ -248,4 +252,48 @@ fn the_last_build_of_a_profile_is_shown_again() {
     assert!(screen(&model).contains("failed after 9.0 s"));
     press(&mut model, &["q"]);
     assert_eq!((model.leaving, model.farewell.len()), (Some(0), 0), "nothing was done");
+}
+
+/// The machine that boots the image, on its screen.
+fn machine() -> Model {
+    let mut model = at_work();
+    end(&mut model, Outcome::Ok);
+    let effects = press(&mut model, &["b"]);
+    assert!(
+        matches!(&effects[..], [Effect::Try { trial: 2, profile, file }] if profile == "lab" && file.ends_with("console.log")),
+        "{effects:?}"
+    );
+    update(
+        &mut model,
+        Msg::Console(2, vec![b"[    1.0] Linux version 5.10\r".to_vec(), b"services up".to_vec()]),
+    );
+    model
+}
+
+#[test]
+fn a_machine_boots_in_a_pane_and_is_ended_with_the_program() {
+    let mut model = machine();
+    assert!(screen(&model).contains("Linux version 5.10") && model.moving(), "{}", screen(&model));
+    press(&mut model, &["Enter"]);
+    assert_eq!(model.screen, Screen::Result);
+    let effects = press(&mut model, &["b"]);
+    assert!(effects.is_empty() && model.screen == Screen::Machine, "it runs already: {effects:?}");
+    press(&mut model, &["q"]);
+    assert_eq!(model.leaving, None, "asks first");
+    let effects = press(&mut model, &["Down", "Enter"]);
+    assert!(matches!(&effects[..], [Effect::StopMachine]) && model.leaving == Some(0), "{effects:?}");
+
+    let mut model = machine();
+    update(&mut model, Msg::MachineEnded(2, 0));
+    assert!(screen(&model).contains("all came up and it powered off"), "{}", screen(&model));
+    press(&mut model, &["q"]);
+    assert_eq!(model.leaving, Some(0));
+
+    let mut model = machine();
+    let effects = press(&mut model, &["c"]);
+    assert!(matches!(&effects[..], [Effect::StopMachine]), "{effects:?}");
+    update(&mut model, Msg::MachineEnded(2, 1));
+    assert!(screen(&model).contains("exit code 1"), "{}", screen(&model));
+    let effects = update(&mut machine(), Msg::Signal(143));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::StopMachine)), "{effects:?}");
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod build;
+mod machine;
 mod overlays;
 mod quit;
 mod site;
@@ -33,6 +34,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             if let Some(watch) = &mut model.watch {
                 watch.state.resize(body);
             }
+            if let Some(trial) = &mut model.trial {
+                trial.resize(body);
+            }
             Vec::new()
         }
         Msg::Key(event) if event.kind != KeyEventKind::Release => key(model, &event),
@@ -40,6 +44,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Paste(text) => paste(model, &text),
         Msg::Wheel { up } => wheel(model, up),
         Msg::Signal(exit) => quit::signal(model, exit),
+        msg @ (Msg::Console(..) | Msg::MachineEnded(..)) => machine::take(model, msg),
         msg @ (Msg::Begun(..) | Msg::Events(..) | Msg::Sizes(..)) => build::take(model, msg),
         Msg::Resumed => vec![Effect::Repaint],
         answer => answers::take(model, answer),
@@ -73,12 +78,16 @@ fn key(model: &mut Model, event: &KeyEvent) -> Vec<Effect> {
         build::typed(model, key);
         return Vec::new();
     }
+    if model.screen == Screen::Machine && model.trial.as_ref().is_some_and(|t| t.typing().is_some()) {
+        machine::typed(model, key);
+        return Vec::new();
+    }
     if let Some(action) = keys::lookup(key, &model.contexts()) {
         return act(model, action);
     }
     match model.screen {
         Screen::Site => site::typed(model, key),
-        Screen::Start | Screen::Build | Screen::Result => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -103,6 +112,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             vec![Effect::Mouse(model.mouse)]
         }
         action if model.screen == Screen::Build => build::act(model, action),
+        action if model.screen == Screen::Machine => machine::act(model, action),
         action if model.screen == Screen::Result => build::act_on_result(model, action),
         Action::Up => step_focus(model, -1),
         Action::Down => step_focus(model, 1),
@@ -141,6 +151,12 @@ fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Screen::Machine => {
+            if let Some(trial) = &mut model.trial {
+                trial.paste(text);
+            }
+            Vec::new()
+        }
         Screen::Start | Screen::Result => Vec::new(),
     }
 }
@@ -150,6 +166,12 @@ fn wheel(model: &mut Model, up: bool) -> Vec<Effect> {
         && let Some(watch) = &mut model.watch
     {
         watch.state.wheel(up);
+        return Vec::new();
+    }
+    if model.screen == Screen::Machine
+        && let Some(trial) = &mut model.trial
+    {
+        trial.wheel(up);
         return Vec::new();
     }
     act(model, if up { Action::Up } else { Action::Down })

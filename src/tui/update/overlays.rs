@@ -150,6 +150,7 @@ fn answer(model: &mut Model, ask: Ask) -> Vec<Effect> {
         Choice::SaveAndBuild => site::save(model, true),
         Choice::BuildOnly => site::build(model),
         Choice::LeaveBuild(choice) => build::answer(model, choice),
+        Choice::EndMachine => super::quit::leave(model, 0),
         Choice::TakeChain => {
             if let Some(Some(Ok(pending))) = model.site.as_ref().map(|site| site.fetched.value().cloned()) {
                 site::take_certificates(model, pending);

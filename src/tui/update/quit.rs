@@ -17,9 +17,9 @@ pub fn ask(model: &mut Model, interrupt: bool) -> Vec<Effect> {
     }
     if again && interrupt {
         model.leaving = Some(130);
-        return Vec::new();
+        return super::machine::stop(model).into_iter().collect();
     }
-    if super::build::ask_to_leave(model) {
+    if super::build::ask_to_leave(model) || super::machine::ask_to_leave(model) {
         return Vec::new();
     }
     leave(model, 0)
@@ -35,7 +35,8 @@ pub fn signal(model: &mut Model, code: u8) -> Vec<Effect> {
 
 /// Keeps what is not saved and ends.
 pub fn leave(model: &mut Model, code: u8) -> Vec<Effect> {
-    let effects = keep_draft(model);
+    let mut effects = keep_draft(model);
+    effects.extend(super::machine::stop(model));
     if let Some(site) = model.site.as_ref().filter(|site| site.changed()) {
         model.farewell.push(format!(
             "What was changed of {} and not saved is kept; `hookos` offers it when it starts again.",

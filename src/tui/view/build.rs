@@ -1,12 +1,13 @@
 //! A build on the screen: how far the whole is, a row for each stage and for what it is at, what went
 //! wrong, and the log of the chosen row.
 
-use super::super::build::BuildState;
+use super::super::build::action::Typing;
 use super::super::build::failure::Part;
 use super::super::build::list::{self, Listed, Pick};
 use super::super::build::pace::{about, amount, time};
 use super::super::build::rows::{Row, State};
 use super::super::build::state::StageRows;
+use super::super::build::{BuildState, Trial};
 use super::super::theme::{Role, Theme};
 use super::log::{LogView, grouped, view_log};
 use super::text::{clip, fit, width, wrap};
@@ -15,6 +16,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use std::time::Duration;
 
 /// Draws a build.
 pub fn view_build(frame: &mut Frame, area: Rect, state: &BuildState, theme: &Theme) {
@@ -38,12 +40,36 @@ pub fn view_build(frame: &mut Frame, area: Rect, state: &BuildState, theme: &The
 fn log(frame: &mut Frame, area: Rect, state: &BuildState, theme: &Theme) {
     let Some(pane) = state.pane() else { return };
     let title = state.pick_name();
-    let typing = state.typing().map(|typing| {
-        let label = if typing.filter { "Only lines with" } else { "Search" };
-        (label, &typing.line)
-    });
+    let typing = state.typing().map(prompt);
     let notice = state.notice.as_deref();
     view_log(frame, area, &LogView { buffer: &state.log, pane, title: &title, notice, typing, theme });
+}
+
+/// Draws a machine that boots the image.
+pub fn view_machine(frame: &mut Frame, area: Rect, trial: &Trial, now: Duration, theme: &Theme) {
+    let glyphs = theme.glyphs;
+    let took = time(trial.elapsed(now));
+    let (role, sign, text) = match trial.end {
+        None if trial.stopping => (Role::Warn, glyphs.warn(), format!("ending, after {took}")),
+        None => {
+            let ticks = now.as_millis() as u64 / 100;
+            (Role::Accent, glyphs.run(ticks), format!("running for {took}; it powers off when all is up"))
+        }
+        Some((_, 0)) => (Role::Ok, glyphs.ok(), format!("all came up and it powered off, in {took}")),
+        Some((_, 130)) => (Role::Warn, glyphs.warn(), format!("ended after {took}")),
+        Some((_, code)) => (Role::Error, glyphs.fail(), format!("failed after {took}, exit code {code}")),
+    };
+    let head = Line::styled(format!(" {sign} {text}"), theme.style(role));
+    frame.render_widget(Paragraph::new(head), Rect { height: area.height.min(1), ..area });
+    let rest = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let notice = trial.notice.as_deref();
+    let typing = trial.typing().map(prompt);
+    let (buffer, pane) = (&trial.log, trial.pane());
+    view_log(frame, rest, &LogView { buffer, pane, title: "console", notice, typing, theme });
+}
+
+fn prompt(typing: &Typing) -> (&'static str, &super::super::line::Line) {
+    (if typing.filter { "Only lines with" } else { "Search" }, &typing.line)
 }
 
 /// A bar of so many columns.

@@ -4,7 +4,7 @@
 use super::super::build::action::BuildAction as A;
 use super::super::build::samples::{self, Script};
 use super::super::build::tests::{Input, feed, input};
-use super::super::build::{BuildState, ResultAction, ResultState, Watch};
+use super::super::build::{BuildState, ResultAction, ResultState, Trial, Watch};
 use super::super::keys::Key;
 use super::super::model::{Model, Screen};
 use super::super::msg::Msg;
@@ -21,6 +21,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::KeyCode;
 use ratatui::style::Color;
+use std::time::Duration;
 
 fn drawn(size: (u16, u16), draw: impl FnOnce(&mut ratatui::Frame)) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
@@ -132,6 +133,20 @@ fn the_result() {
     let mut below = samples::result();
     below.handle(ResultAction::Last);
     result("result_sizes", below);
+}
+
+#[test]
+fn a_machine_that_boots_the_image() {
+    let mut model = wizard();
+    let mut trial = Trial::new(1, "lab", "/l".into(), model.body(), Duration::ZERO);
+    let lines =
+        ["hookos: using TCG", "[   10.083] hookos: HookOS init on Linux 5.10.0-46-amd64", "", "service list"];
+    let lines: Vec<Vec<u8>> = lines.map(|line| line.as_bytes().to_vec()).into();
+    trial.take(&lines, Duration::from_secs(11));
+    model.trial = Some(trial);
+    model.now = Duration::from_secs(12);
+    model.screen = Screen::Machine;
+    whole("machine", &mut model);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub fn view(model: &Model, frame: &mut Frame) {
     ])
     .areas(area);
     header(model, frame, head);
-    if matches!(model.screen, Screen::Build | Screen::Result) {
+    if matches!(model.screen, Screen::Build | Screen::Result | Screen::Machine) {
         let notice = model.notice.as_ref().map(|notice| (notice.role, notice.text.as_str()));
         line(model, frame, rule, notice);
         let (columns, lines) = model.body();
@@ -73,6 +73,11 @@ pub fn view(model: &Model, frame: &mut Frame) {
 fn run(model: &Model, frame: &mut Frame, area: Rect) {
     match (model.screen, &model.watch, &model.result) {
         (Screen::Result, _, Some(result)) => result::view_result(frame, area, result, &model.theme),
+        (Screen::Machine, ..) => {
+            if let Some(trial) = &model.trial {
+                build::view_machine(frame, area, trial, model.now, &model.theme);
+            }
+        }
         (_, Some(watch), _) => build::view_build(frame, area, &watch.state, &model.theme),
         _ => {}
     }
@@ -100,6 +105,9 @@ fn header(model: &Model, frame: &mut Frame, area: Rect) {
             let signs = if area.width < RAIL { format!("{signs}  ") } else { String::new() };
             let step = format!("{signs}Step {}/{}: {}", site.step.number(), all.len(), site.step.title());
             (format!("{}{unsaved}", site.form.name), step)
+        }
+        (_, Screen::Machine) => {
+            (model.trial.as_ref().map_or(String::new(), |trial| trial.profile.clone()), "Machine".to_owned())
         }
         (_, Screen::Build | Screen::Result) => {
             let name = model.watch.as_ref().map_or("", |watch| watch.state.profile.as_str());

@@ -97,7 +97,7 @@ fn words(model: &Model) -> Vec<(Role, String)> {
         Some(Row::Certificate(_)) => {
             plain("A machine with this image trusts the servers that these authorities vouch for.")
         }
-        Some(Row::Endpoint(at)) => {
+        Some(Row::Probe(at)) => {
             let tested = model.site.as_ref().and_then(|site| site.probe.value());
             let answer = tested.and_then(|tested| tested.as_ref().ok()?.answers.get(at));
             answer.map_or_else(Vec::new, endpoint)
@@ -113,13 +113,13 @@ fn endpoint(answer: &Answer) -> Vec<(Role, String)> {
     let by = outcome.proxy.as_ref().map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
     match (&outcome.failure, outcome.address) {
         (Some(failure), _) => {
-            let mut lines = vec![(Role::Error, format!("{}: {}{by}.", answer.label, failure.why))];
+            let mut lines = vec![(Role::Error, format!("{}: {}{by}.", answer.target, failure.why))];
             let remedy = failure.remedy.as_ref();
             lines.extend(remedy.map(|remedy| (Role::Plain, format!("Try: {}.", remedy.replace('\n', " ")))));
             lines
         }
-        (None, Some(address)) => vec![(Role::Plain, format!("{} answers at {address}{by}.", answer.label))],
-        (None, None) => vec![(Role::Plain, format!("{} answers{by}.", answer.label))],
+        (None, Some(address)) => vec![(Role::Plain, format!("{} answers at {address}{by}.", answer.target))],
+        (None, None) => vec![(Role::Plain, format!("{} answers{by}.", answer.target))],
     }
 }
 

@@ -17,9 +17,6 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-/// Columns for what is said of an endpoint.
-const ENDPOINT: usize = 29;
-
 /// What one row has become.
 struct Block {
     lines: Vec<Line<'static>>,
@@ -145,7 +142,7 @@ impl<'a> Painter<'a> {
             (Row::Value(id), Some(site)) => self.value(site, *id, focused),
             (Row::Component(name), Some(site)) => vec![self.component(site, name, focused)],
             (Row::Group(slug), Some(site)) => vec![self.group(site, slug, focused)],
-            (Row::Endpoint(at), Some(site)) => self.endpoint(site, *at, focused),
+            (Row::Probe(at), Some(site)) => self.probe(site, *at, focused),
             (Row::Certificate(at), Some(site)) => self.certificate(site, *at, focused),
             _ => Vec::new(),
         };
@@ -193,22 +190,23 @@ impl<'a> Painter<'a> {
         pieces.into_iter().enumerate().map(line).collect()
     }
 
-    /// One line for an endpoint: who, and how long each step took or what is wrong.
-    fn endpoint(&self, site: &Site, at: usize, focused: bool) -> Vec<Line<'static>> {
+    /// One line for an endpoint: its name in the column of the fields, and how long each step took or what
+    /// is wrong. The panel has the rest.
+    fn probe(&self, site: &Site, at: usize, focused: bool) -> Vec<Line<'static>> {
         let Some(Ok(tested)) = site.probe.value() else { return Vec::new() };
         let Some(answer) = tested.answers.get(at) else { return Vec::new() };
         let (role, sign) = match answer.outcome.failure {
             None => (Role::Ok, self.theme.glyphs.ok()),
             Some(_) => (Role::Error, self.theme.glyphs.fail()),
         };
-        let room = self.width.saturating_sub(4);
-        let most = tested.answers.iter().map(|answer| width(&answer.target)).max().unwrap_or(0);
-        // The names of hosts differ at their beginning; what is wrong with them must be whole.
-        let named = most.min(room.saturating_sub(2 + ENDPOINT)).max(16);
-        let target = fit(&answer.target, named, self.mark());
-        let text = clip(&answer.outcome.brief(), room.saturating_sub(named + 2), self.mark());
-        let line = Span::styled(format!("{sign} {target}  {text}"), self.theme.style(role));
-        vec![Line::from(vec![self.pointer(focused), line])]
+        let style = self.theme.style(role);
+        let room = self.width.saturating_sub(4 + self.label + 2);
+        vec![Line::from(vec![
+            self.pointer(focused),
+            Span::styled(format!("{sign} "), style),
+            self.named(&form::server(answer), self.label, focused),
+            Span::styled(format!("  {}", clip(&answer.outcome.brief(), room, self.mark())), style),
+        ])]
     }
 
     /// A word and what is to be said of it, which stays in a column of its own.
@@ -414,7 +412,7 @@ impl<'a> Painter<'a> {
         if !entry.available {
             about = format!("{} no sources at hand. {about}", self.theme.glyphs.warn());
         }
-        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 11);
+        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 12);
         Line::from(vec![
             self.pointer(focused),
             Span::styled(check, self.theme.style(role)),
@@ -423,7 +421,7 @@ impl<'a> Painter<'a> {
             Span::raw("  "),
             Span::styled(fit(&about, room, self.mark()), self.theme.style(Role::Muted)),
             Span::raw(" "),
-            Span::raw(fit_right(&bytes, 10, self.mark())),
+            Span::raw(fit_right(&bytes, 11, self.mark())),
         ])
     }
 

@@ -290,7 +290,7 @@ fn endpoints() {
     ];
     let probes = Ok(Tested { answers, notes: Vec::new() });
     update(&mut model, Msg::Probed(run, probes));
-    model.set_focus(super::super::rows::Row::Endpoint(1));
+    model.set_focus(super::super::rows::Row::Probe(1));
     pictures("endpoints_tested", &mut model);
 }
 
