@@ -255,6 +255,17 @@ fn behaviour_25_without_colour_the_choice_can_still_be_seen() {
     assert_eq!(terminal.end(), 0);
 }
 
+/// Takes what is offered until a text is on the screen.
+fn enter_until(terminal: &mut Terminal, text: &str) {
+    for _ in 0..30 {
+        if terminal.text().contains(text) {
+            return;
+        }
+        terminal.send("\r");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn behaviour_25_the_whole_wizard_as_lines() {
     let place = Place::new();
@@ -270,19 +281,13 @@ fn behaviour_25_the_whole_wizard_as_lines() {
     terminal.send("?\r");
     terminal.wait("Identity provider");
     // Enter keeps what is there, to the end of the step and of the next one.
-    for _ in 0..30 {
-        if terminal.text().contains("Step 3 of 7") {
-            break;
-        }
-        terminal.send("\r");
-        std::thread::sleep(Duration::from_millis(60));
-    }
+    enter_until(&mut terminal, "Step 3 of 7");
     terminal.wait("Step 3 of 7: Certificates");
     terminal.send("placeholder\r");
     terminal.wait("Placeholders: the image trusts no real server.");
     terminal.send("\r");
     terminal.wait("Step 4 of 7: Kernel");
-    terminal.send("\r\r");
+    enter_until(&mut terminal, "Step 5 of 7");
     terminal.wait("Step 5 of 7: Components");
     terminal.send("acpid\r");
     terminal.wait("out  acpid");
