@@ -42,7 +42,7 @@ pub const ARCHIVE: &str = "hook_x86_64.tar.gz";
 pub const SBOM: &str = "sbom.cdx.json";
 
 /// The site's own segment, as a file.
-fn site_file(compression: Compression) -> String {
+pub(super) fn site_file(compression: Compression) -> String {
     format!("site.cpio.{}", compression.extension())
 }
 
@@ -281,7 +281,7 @@ impl Request<'_> {
             source_date_epoch: epoch(),
         };
         let tree = site_segment::site_tree(self.site, certificates, &record, LINUXKIT_TIME)?;
-        let (site, written) = self.site_member(&tree, &options)?;
+        let (site, written) = site_member(self.store, &tree, options.compression, options.latest)?;
 
         let mut parts = Vec::new();
         if let Some(microcode) = assembly.microcode()? {
@@ -338,17 +338,6 @@ impl Request<'_> {
         format!("{}\n", words.join(" "))
     }
 
-    /// The last member: small, made each time. It replaces what the base has under the same names, and
-    /// its trailer frees the memory of the kernel's link table.
-    fn site_member(&self, tree: &Tree, options: &Options) -> Result<(Vec<u8>, cpio::Written)> {
-        let failed = |e: &dyn std::error::Error| Problem::new(format!("cannot write the site segment: {e}"));
-        let mut out = options.compression.writer(Vec::new()).map_err(|e| failed(&e))?;
-        let written =
-            cpio::write(self.store, tree, Inodes::Over, options.latest, &mut out).map_err(|e| failed(&e))?;
-        out.flush().map_err(|e| failed(&e))?;
-        Ok((out.finish().map_err(|e| failed(&e))?, written))
-    }
-
     fn inputs(
         &self,
         ready: &BTreeMap<String, Ready>,
@@ -388,6 +377,21 @@ impl Request<'_> {
         add("certificate", "server_cert.pem".to_owned(), Digest::of(&certificates.server.pem()));
         inputs
     }
+}
+
+/// The last member: small, made each time. It replaces what the base has under the same names, and its
+/// trailer frees the memory of the kernel's link table.
+pub(super) fn site_member(
+    store: &Store,
+    tree: &Tree,
+    compression: Compression,
+    latest: i64,
+) -> Result<(Vec<u8>, cpio::Written)> {
+    let failed = |e: &dyn std::error::Error| Problem::new(format!("cannot write the site segment: {e}"));
+    let mut out = compression.writer(Vec::new()).map_err(|e| failed(&e))?;
+    let written = cpio::write(store, tree, Inodes::Over, latest, &mut out).map_err(|e| failed(&e))?;
+    out.flush().map_err(|e| failed(&e))?;
+    Ok((out.finish().map_err(|e| failed(&e))?, written))
 }
 
 /// The images that a definition names, apart from the kernel's, as the plan names them; sorted.

@@ -2,7 +2,7 @@
 //!
 //! [`event`] is what happens, as data; [`run`] is one build with its logs and its cancellation;
 //! [`plan`] is what a build would do; [`image`] does it, stage by stage; [`sbom`] and [`manifest`]
-//! say what went in.
+//! say what went in; [`stamp`] makes a site's image of one that somebody else has built.
 
 pub mod assemble;
 pub mod event;
@@ -14,6 +14,7 @@ pub mod record;
 pub mod run;
 pub mod sbom;
 mod selection;
+pub mod stamp;
 
 pub use event::{Event, Outcome, Stage};
 pub use run::{Cancel, Run, Task};

@@ -13,6 +13,7 @@ mod probe;
 mod profiles;
 mod relay;
 pub mod render;
+mod stamp;
 
 use crate::problem::{Exit, Problem, Result};
 use crate::tui;
@@ -68,6 +69,7 @@ enum Command {
     Configure(Box<configure::ConfigureArgs>),
     Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
+    Stamp(Box<stamp::StampArgs>),
     #[command(hide = true)]
     Relay(relay::RelayArgs),
 }
@@ -103,6 +105,7 @@ fn run() -> Result<ExitCode> {
         Command::Probe(args) => probe::run(*args, &context),
         Command::Profiles(args) => profiles::run(args, &context),
         Command::Components(args) => components::run(*args, &context),
+        Command::Stamp(args) => stamp::run(*args, &context),
         Command::Relay(args) => relay::run(args),
     }
     .map(|()| ExitCode::SUCCESS)

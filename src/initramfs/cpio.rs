@@ -343,12 +343,30 @@ pub enum BadArchive {
 /// Reads entries until the input ends or a trailer comes; hands each to `each`. Files over `limit`
 /// bytes are an error, so a lying header cannot fill memory.
 pub fn read(input: impl Read, limit: u64, mut each: impl FnMut(Entry)) -> Result<(), BadArchive> {
-    let mut input = io::BufReader::new(input);
+    match read_one(&mut io::BufReader::new(input), limit, &mut each)? {
+        None => Ok(()),
+        Some(at) => Err(BadArchive::Magic(at)),
+    }
+}
+
+/// Reads one archive and nothing behind it: to its trailer, to the end of the input, or to what is no
+/// further entry, whose place it gives then.
+pub fn read_one(
+    input: &mut impl io::BufRead,
+    limit: u64,
+    each: &mut impl FnMut(Entry),
+) -> Result<Option<u64>, BadArchive> {
     let mut at = 0u64;
     loop {
+        match input.fill_buf()?.first() {
+            Some(b'0') | None => {}
+            // NULs at the end are padding.
+            Some(0) => return Ok(None),
+            Some(_) => return Ok(Some(at)),
+        }
         let mut header = [0; 110];
-        if !fill_or_end(&mut input, &mut header)? {
-            return Ok(());
+        if !fill_or_end(input, &mut header)? {
+            return Ok(None);
         }
         let start = at;
         let field = |n: usize| {
@@ -372,14 +390,14 @@ pub fn read(input: impl Read, limit: u64, mut each: impl FnMut(Entry)) -> Result
             return Err(BadArchive::Name(at));
         }
         if name == b"TRAILER!!!" {
-            return Ok(());
+            return Ok(None);
         }
         if size > limit {
             let name = String::from_utf8_lossy(&name).into_owned();
             return Err(BadArchive::Large { name, at, len: size, limit });
         }
         let mut data = Vec::new();
-        if (&mut input).take(size).read_to_end(&mut data)? as u64 != size {
+        if input.by_ref().take(size).read_to_end(&mut data)? as u64 != size {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let pad = padding(size);

@@ -3,6 +3,7 @@
 pub mod compress;
 pub mod cpio;
 pub mod join;
+pub mod members;
 pub mod overlap;
 pub mod segment;
 pub mod tree;

@@ -50,6 +50,52 @@ impl Face {
     }
 }
 
+/// Progress of a short piece of work outside of a build: its lines and, on a terminal, a bar.
+pub struct Short {
+    bar: indicatif::ProgressBar,
+    lines: bool,
+}
+
+impl Short {
+    pub fn new(json: bool, plain: bool) -> Self {
+        let face = Face::choose(json, plain);
+        let bar = indicatif::ProgressBar::hidden();
+        if face == Face::Bars {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            let style = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}");
+            bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+        }
+        Self { bar, lines: face == Face::Plain }
+    }
+}
+
+impl crate::progress::Progress for Short {
+    fn at(&self, done: u64, total: u64, _: crate::progress::Unit) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        if done == total {
+            self.bar.reset();
+        }
+    }
+
+    fn log(&self, line: &str) {
+        self.bar.set_message(line.to_owned());
+        if self.lines {
+            eprintln!("{line}");
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for Short {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Bytes for people: three digits and a binary unit.
 pub fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
