@@ -163,6 +163,11 @@ pub enum Effect {
         profile: String,
         file: PathBuf,
     },
+    /// Puts a profile's site on a published image.
+    Stamp {
+        profile: String,
+        image: PathBuf,
+    },
     StopMachine,
     /// Boots the image of a profile; its console has the terminal meanwhile.
     Boot(String),

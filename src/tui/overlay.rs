@@ -122,6 +122,8 @@ pub enum Picking {
     Field(Id),
     Config,
     Certificates,
+    /// A published image, to put the site of the result on.
+    Image,
 }
 
 /// A folder to pick a file from.

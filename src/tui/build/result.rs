@@ -16,6 +16,8 @@ pub enum ResultAction {
     Activate,
     Boot,
     LogIn,
+    /// Puts the site on an image that somebody has published.
+    Stamp,
     CopyCommand,
     /// Looks at the build's rows and logs again.
     Logs,
@@ -28,6 +30,7 @@ pub enum ResultAction {
 pub enum ResultEffect {
     Boot,
     LogIn,
+    Stamp,
     Copy(String),
     Logs,
     Close,
@@ -38,6 +41,7 @@ pub const NEXT: &[(ResultAction, &str)] = &[
     (ResultAction::Boot, "Boot it in QEMU and watch its console"),
     (ResultAction::LogIn, "Boot it in QEMU and log in, in this terminal"),
     (ResultAction::CopyCommand, "Copy the command that builds it"),
+    (ResultAction::Stamp, "Stamp a published image with this site"),
     (ResultAction::Logs, "Look at the build's logs"),
     (ResultAction::Close, "Back to the profiles"),
 ];
@@ -107,6 +111,7 @@ impl ResultState {
             A::Activate => return self.activate(),
             A::Boot => return Some(ResultEffect::Boot),
             A::LogIn => return Some(ResultEffect::LogIn),
+            A::Stamp => return Some(ResultEffect::Stamp),
             A::CopyCommand => return Some(ResultEffect::Copy(self.command.clone())),
             A::Logs => return Some(ResultEffect::Logs),
             A::Close => return Some(ResultEffect::Close),

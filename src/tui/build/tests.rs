@@ -349,6 +349,8 @@ fn what_can_be_done_with_an_image_is_done_by_row_or_by_key() {
     let command = ResultEffect::Copy("hookos build lab --kernel-append 'quiet splash'".into());
     assert_eq!(result.handle(ResultAction::Activate), Some(command.clone()));
     assert_eq!(result.handle(ResultAction::CopyCommand), Some(command));
+    result.handle(ResultAction::Down);
+    assert_eq!(result.handle(ResultAction::Activate), Some(ResultEffect::Stamp));
     for _ in 0..3 {
         result.handle(ResultAction::Down);
     }

@@ -184,6 +184,9 @@ impl Executor {
                     trial::boot(&place.root, &profile, &file, trial, &machine, &answers);
                 });
             }
+            Effect::Stamp { profile, image } => {
+                self.go(move |place| Msg::Told(work::stamp(place, &profile, &image)));
+            }
             Effect::StopMachine => self.machine.stop(),
             Effect::Unwatch => self.watched.store(0, Ordering::SeqCst),
             // Short, and the program may end right after it.

@@ -3,6 +3,7 @@
 use super::{Place, runs};
 use crate::build::image::Request;
 use crate::build::manifest;
+use crate::build::stamp::{self, Base};
 use crate::component::{self, Source, Stage};
 use crate::debian::lock::Mode;
 use crate::history;
@@ -10,7 +11,9 @@ use crate::kernel::debian::Built;
 use crate::kernel::list::slug;
 use crate::linuxkit::Definition;
 use crate::problem::{Problem, Result};
-use crate::site::{Id, ResolvedSite};
+use crate::progress::Silent;
+use crate::site::resolve::Lookup;
+use crate::site::{Id, ResolvedSite, Sources, certificates, files, resolve};
 use crate::store::Store;
 use crate::tui::build::Sizes;
 use crate::tui::data::{ComponentEntry, FileEntry, GroupEntry, Kernels, Planned};
@@ -50,6 +53,20 @@ pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
         tag: plan.tag(),
         groups: plan.groups().iter().map(entry).collect(),
     }))
+}
+
+/// Puts a profile's site on a published image, in a folder of its own beside the profile's image.
+pub fn stamp(place: &Place, profile: &str, image: &Path) -> Result<String> {
+    let (found, profile) = files::load(&place.root, profile)?;
+    let env: &Lookup = &Sources::environment;
+    let sources = Sources { profile: Some(&profile), env: Some(env), ..Sources::default() };
+    let (site, _) = resolve(&found.name, &sources).into_result()?;
+    let certificates = certificates::of_site(&site, &place.root, certificates::now())?;
+    let store = Store::open(place.store.clone())?;
+    let out = place.root.join("out").join(&site.name).join("stamped");
+    let request = stamp::Request { store: &store, site: &site, certificates: &certificates, out: &out };
+    request.stamp(&Base::find(image)?, &Silent)?;
+    Ok(format!("The stamped image is in {}.", out.display()))
 }
 
 /// Compressed bytes of each part of the last image.

@@ -184,6 +184,13 @@ pub static ACTIONS: &[Entry] = &[
         None,
     ),
     entry(
+        result(R::Stamp),
+        Context::Result,
+        &[letter('s')],
+        "put this site on an image that somebody has published",
+        None,
+    ),
+    entry(
         result(R::CopyCommand),
         Context::Result,
         &[letter('y')],

@@ -7,11 +7,12 @@ use super::super::data::Begun;
 use super::super::keys::Action;
 use super::super::model::{Model, Screen};
 use super::super::msg::{Build, Effect, Msg};
-use super::super::overlay::{Ask, Choice, Overlay};
+use super::super::overlay::{Ask, Choice, Overlay, Picking};
 use super::super::theme::Role;
 use super::{answers, machine, start};
 use crate::build::{Outcome, plan};
 use crate::problem::Problem;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Starts a build and shows it.
@@ -205,6 +206,7 @@ pub fn act_on_result(model: &mut Model, action: Action) -> Vec<Effect> {
     match result.handle(action) {
         Some(ResultEffect::Boot) => machine::begin(model, profile),
         Some(ResultEffect::LogIn) => vec![Effect::Boot(profile)],
+        Some(ResultEffect::Stamp) => super::overlays::pick(model, Picking::Image),
         Some(ResultEffect::Copy(text)) => vec![copy(model, text)],
         Some(ResultEffect::Logs) => {
             model.screen = Screen::Build;
@@ -213,6 +215,14 @@ pub fn act_on_result(model: &mut Model, action: Action) -> Vec<Effect> {
         Some(ResultEffect::Close) => start::show(model),
         None => Vec::new(),
     }
+}
+
+/// Puts the site of the result on a published image.
+pub fn stamp(model: &mut Model, image: PathBuf) -> Vec<Effect> {
+    let Some(result) = &model.result else { return Vec::new() };
+    let profile = result.profile.clone();
+    model.say(Role::Info, format!("Stamping {} with {profile}.", image.display()));
+    vec![Effect::Stamp { profile, image }]
 }
 
 /// A key on the build's screen that no action has.

@@ -271,6 +271,7 @@ fn typed_path(files: &mut Files, text: &str) -> Vec<Effect> {
 fn picked(model: &mut Model, picking: Picking, path: PathBuf) -> Vec<Effect> {
     match picking {
         Picking::Certificates => return vec![Effect::DecodeFile(path)],
+        Picking::Image => return build::stamp(model, path),
         Picking::Config => {
             let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let name = if name == "config" { String::new() } else { name };
