@@ -5,7 +5,7 @@
 //! | floor | modules | knows |
 //! |---|---|---|
 //! | 4 faces | [`cli`], [`tui`] | people |
-//! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`] | what is done in which order |
+//! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`doctor`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
 //! | 1 mechanism | [`store`], [`oci`], [`debian`], [`initramfs`] | formats |
 //!
@@ -19,6 +19,7 @@ pub mod build;
 pub mod cli;
 pub mod component;
 pub mod debian;
+pub mod doctor;
 pub mod history;
 pub mod initramfs;
 pub mod kernel;

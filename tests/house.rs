@@ -128,6 +128,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("build", 3),
     ("boot", 3),
     ("history", 3),
+    ("doctor", 3),
     ("probe", 3),
     ("cli", 4),
     ("tui", 4),

@@ -7,6 +7,7 @@ mod certs;
 mod components;
 mod configure;
 pub mod context;
+mod doctor;
 mod fetch;
 mod onboard;
 mod probe;
@@ -67,6 +68,7 @@ enum Command {
     Cache(cache::CacheArgs),
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
+    Doctor(doctor::DoctorArgs),
     Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
     Stamp(Box<stamp::StampArgs>),
@@ -101,6 +103,7 @@ fn run() -> Result<ExitCode> {
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
         Command::Configure(args) => configure::run(*args, &context),
         Command::Probe(args) => probe::run(*args, &context),
         Command::Profiles(args) => profiles::run(args, &context),

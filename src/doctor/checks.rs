@@ -1,0 +1,316 @@
+//! One thing each.
+
+use super::{Finding, State};
+use crate::boot::Machine;
+use crate::component::{self, Source};
+use crate::debian::sources;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+/// The oldest Rust that compiles the image's programs.
+const RUST: (u32, u32) = (1, 95);
+/// Bytes that a first build writes to the store, and an image to its folder, with room to spare.
+const ROOM: u64 = 6 << 30;
+/// Who does not answer in this time is not there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The first line that a program prints.
+fn says(program: &str, argument: &str) -> Option<String> {
+    let output = Command::new(program).arg(argument).output().ok().filter(|o| o.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().next().map(str::to_owned)
+}
+
+pub fn toolchain() -> Finding {
+    let (name, for_what) = ("Rust", "compiling the image's own programs");
+    let fix = format!("install Rust {}.{} or later, with rustup or from the distribution", RUST.0, RUST.1);
+    let lacks = |found: String| Finding::lacks(name, for_what, State::Bad, found, fix.clone());
+    let (Some(cargo), Some(rustc)) = (says("cargo", "--version"), says("rustc", "--version")) else {
+        return lacks("cargo or rustc is not in PATH".to_owned());
+    };
+    let number = rustc.split_whitespace().nth(1).unwrap_or_default();
+    let mut parts = number.split('.').filter_map(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) if (major, minor) >= RUST => {
+            Finding::good(name, for_what, format!("{rustc}; {cargo}"))
+        }
+        _ => lacks(format!("{rustc} is too old")),
+    }
+}
+
+pub fn compiler() -> Finding {
+    let (name, for_what) = ("C compiler", "linking the image's own programs");
+    match says("cc", "--version") {
+        Some(version) => Finding::good(name, for_what, version),
+        None => Finding::lacks(name, for_what, State::Bad, "cc is not in PATH", "apt-get install gcc"),
+    }
+}
+
+pub fn apt() -> Finding {
+    let (name, for_what) = ("apt", "finding and fetching Debian packages");
+    let Some(version) = says("apt-get", "--version") else {
+        let fix = "build on Debian or a distribution made from it, or take images that are built elsewhere: \
+                   hookos stamp";
+        return Finding::lacks(name, for_what, State::Bad, "apt-get is not in PATH", fix);
+    };
+    let folder = Path::new("/etc/apt");
+    match sources::of_host(&folder.join("sources.list"), &folder.join("sources.list.d")) {
+        Ok(_) => Finding::good(name, for_what, version),
+        Err(e) => Finding::lacks(
+            name,
+            for_what,
+            State::Limited,
+            format!("{version}, but {e}"),
+            "give a mirror: hookos configure --debian-mirror URL --debian-security-mirror URL",
+        ),
+    }
+}
+
+/// Which components come from where, so that it is known what the rest is for.
+pub fn packages(root: &Path) -> Finding {
+    let (name, for_what) = ("components", "everything in the image");
+    match component::load_all(&root.join("components")) {
+        Ok(all) => {
+            let count = |of: fn(&Source) -> bool| all.iter().filter(|d| of(&d.source)).count();
+            let recipes = count(|s| matches!(s, Source::Recipe(_)));
+            let images = count(|s| matches!(s, Source::Image(_)));
+            let files = count(|s| matches!(s, Source::Dockerfile(_)));
+            let found =
+                format!("{recipes} from packages, {images} from registries, {files} from a Dockerfile");
+            Finding::good(name, for_what, found)
+        }
+        Err(problem) => {
+            let fix = problem.remedy_text().unwrap_or("mend the file that is named").to_owned();
+            Finding::lacks(name, for_what, State::Bad, problem.to_string().replace('\n', " "), fix)
+        }
+    }
+}
+
+/// The nearest folder upwards that is there.
+fn existing(path: &Path) -> PathBuf {
+    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned()
+}
+
+pub fn disk(name: &'static str, path: &Path) -> Finding {
+    let for_what =
+        if name == "store" { "keeping packages and what is built" } else { "images and their logs" };
+    let folder = existing(path);
+    let Ok(stat) = rustix::fs::statvfs(&folder) else {
+        let found = format!("{} cannot be looked at", folder.display());
+        return Finding::lacks(name, for_what, State::Bad, found, "check the folder and its permissions");
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let found = format!("{} has {} GiB free", path.display(), free >> 30);
+    if rustix::fs::access(&folder, rustix::fs::Access::WRITE_OK).is_err() {
+        let fix = "make the folder writable, or set HOOKOS_CACHE to another";
+        return Finding::lacks(
+            name,
+            for_what,
+            State::Bad,
+            format!("{} cannot be written to", folder.display()),
+            fix,
+        );
+    }
+    match free {
+        free if free >= ROOM => Finding::good(name, for_what, found),
+        free => Finding::lacks(
+            name,
+            for_what,
+            if free < ROOM / 3 { State::Bad } else { State::Limited },
+            found,
+            "free some space (hookos cache prune), or set HOOKOS_CACHE to a larger disk",
+        ),
+    }
+}
+
+/// A clock that is behind makes good certificates and package lists look invalid.
+pub fn clock(root: &Path) -> Finding {
+    let (name, for_what) = ("clock", "checking certificates and package lists");
+    let newest = ["Cargo.lock", "kernel/packages.lock", "components/hook.yaml"]
+        .iter()
+        .filter_map(|file| root.join(file).metadata().ok()?.modified().ok())
+        .max();
+    let now = SystemTime::now();
+    let shown = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    match newest {
+        Some(newest) if newest > now + Duration::from_secs(120) => Finding::lacks(
+            name,
+            for_what,
+            State::Bad,
+            format!("{shown}, which is before files of the project were written"),
+            "set the clock: timedatectl set-ntp true",
+        ),
+        _ => Finding::good(name, for_what, shown),
+    }
+}
+
+pub fn qemu() -> Finding {
+    let (name, for_what) = ("QEMU", "hookos boot");
+    match Machine::find_qemu() {
+        Ok(path) => {
+            let version = path.to_str().and_then(|path| says(path, "--version"));
+            Finding::good(name, for_what, version.unwrap_or_else(|| path.display().to_string()))
+        }
+        Err(problem) => {
+            let fix = problem.remedy_text().unwrap_or("apt-get install qemu-system-x86").to_owned();
+            Finding::lacks(name, for_what, State::Limited, problem.what(), fix)
+        }
+    }
+}
+
+pub fn kvm() -> Finding {
+    let (name, for_what) = ("KVM", "booting an image fast; without it QEMU translates");
+    match File::options().read(true).write(true).open("/dev/kvm") {
+        Ok(_) => Finding::good(name, for_what, "/dev/kvm can be opened (whether it works shows a boot)"),
+        Err(e) => Finding::lacks(
+            name,
+            for_what,
+            State::Limited,
+            format!("/dev/kvm: {e}"),
+            "turn virtualization on in the firmware, and join the group kvm",
+        ),
+    }
+}
+
+/// The socket of a Docker engine, or of Podman's service, that speaks the same.
+pub fn docker() -> Finding {
+    let (name, for_what) = ("Docker", "components with a Dockerfile; nothing else needs it");
+    let said = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let socket = match &said {
+        Some(host) => match host.strip_prefix("unix://") {
+            Some(path) => PathBuf::from(path),
+            None => {
+                let found = format!("DOCKER_HOST is {host}, which is not looked at here");
+                return Finding::lacks(name, for_what, State::Limited, found, "try it with `docker version`");
+            }
+        },
+        None => PathBuf::from("/var/run/docker.sock"),
+    };
+    match ping(&socket) {
+        Ok(version) => Finding::good(name, for_what, format!("{} ({version})", socket.display())),
+        Err(e) => Finding::lacks(
+            name,
+            for_what,
+            State::Limited,
+            format!("{}: {e}", socket.display()),
+            "apt-get install docker.io, start dockerd, and join the group docker; or use Podman's socket with DOCKER_HOST",
+        ),
+    }
+}
+
+/// Asks an engine whether it is there; gives the version of its interface. Protocol: Docker Engine API,
+/// `GET /_ping`.
+fn ping(socket: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(8192).read_to_string(&mut answer)?;
+    let version = answer.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case("Api-Version").then(|| format!("API {}", value.trim()))
+    });
+    version.ok_or_else(|| io::Error::other("it does not answer as an engine does"))
+}
+
+/// The registries that components come from.
+pub fn registries(root: &Path) -> Vec<Finding> {
+    let (name, for_what) = ("registry", "components that are images");
+    let all = component::load_all(&root.join("components")).unwrap_or_default();
+    let hosts: BTreeSet<String> = all
+        .iter()
+        .filter_map(|definition| match &definition.source {
+            Source::Image(pulled) => Some(pulled.reference.to_string()),
+            _ => None,
+        })
+        .filter_map(|reference| registry_of(&reference))
+        .collect();
+    // A pull goes through the proxy of the environment, so that is what has to be there.
+    let proxy = ["https_proxy", "HTTPS_PROXY"].iter().find_map(|name| std::env::var(name).ok());
+    let proxy = proxy.filter(|proxy| !proxy.is_empty()).and_then(|proxy| authority(&proxy));
+    let finding = |host: String| {
+        let at = if host.contains(':') { host.clone() } else { format!("{host}:443") };
+        let (to, by) = match &proxy {
+            Some(proxy) => (proxy.clone(), format!(" (its proxy {proxy} is there)")),
+            None => (at, String::new()),
+        };
+        match reach(&to) {
+            Ok(()) => Finding::good(name, for_what, format!("{host} can be reached{by}")),
+            Err(e) => Finding::lacks(
+                name,
+                for_what,
+                State::Limited,
+                format!("{host}: {to}: {e}"),
+                "set https_proxy if this network has a proxy; without a way out, import images from elsewhere, or take another component of the same role",
+            ),
+        }
+    };
+    hosts.into_iter().map(finding).collect()
+}
+
+/// `host:port` of a proxy's URL.
+fn authority(proxy: &str) -> Option<String> {
+    let uri: hyper::Uri = proxy.parse().or_else(|_| format!("http://{proxy}").parse()).ok()?;
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    Some(format!("{}:{port}", uri.host()?))
+}
+
+/// Whether somebody listens there.
+fn reach(address: &str) -> io::Result<()> {
+    let mut last = io::Error::other("the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => return Ok(()),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+/// The host of a reference; Docker's own where none is said.
+fn registry_of(reference: &str) -> Option<String> {
+    let first = reference.split('/').next()?;
+    let is_host =
+        reference.contains('/') && (first.contains('.') || first.contains(':') || first == "localhost");
+    Some(if is_host { first.to_owned() } else { "docker.io".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn an_engine_answers_with_its_version_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        assert!(ping(&socket).is_err());
+        let listener = UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for answer in ["HTTP/1.0 200 OK\r\nApi-Version: 1.41\r\n\r\nOK", "hello\n"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.read_exact(&mut [0; 10]).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+                // Read to its end, so that the answer is not lost with the connection.
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        assert_eq!(ping(&socket).unwrap(), "API 1.41");
+        assert!(ping(&socket).unwrap_err().to_string().contains("does not answer as"));
+    }
+
+    #[test]
+    fn the_registry_of_a_reference() {
+        let of = |text| registry_of(text).unwrap();
+        assert_eq!(of("fluent/fluent-bit:2.1"), "docker.io");
+        assert_eq!(of("registry.example.com/a/b@sha256:00"), "registry.example.com");
+        assert_eq!((of("localhost:5000/x"), of("caddy:2")), ("localhost:5000".into(), "docker.io".into()));
+    }
+}
