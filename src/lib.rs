@@ -5,7 +5,7 @@
 //! | floor | modules | knows |
 //! |---|---|---|
 //! | 4 faces | [`cli`], [`tui`] | people |
-//! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`doctor`] | what is done in which order |
+//! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`doctor`], [`lint`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
 //! | 1 mechanism | [`store`], [`oci`], [`debian`], [`initramfs`] | formats |
 //!
@@ -23,6 +23,7 @@ pub mod doctor;
 pub mod history;
 pub mod initramfs;
 pub mod kernel;
+pub mod lint;
 pub mod linuxkit;
 pub mod oci;
 pub mod probe;

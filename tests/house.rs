@@ -129,6 +129,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("boot", 3),
     ("history", 3),
     ("doctor", 3),
+    ("lint", 3),
     ("probe", 3),
     ("cli", 4),
     ("tui", 4),

@@ -9,6 +9,7 @@ mod configure;
 pub mod context;
 mod doctor;
 mod fetch;
+mod lint;
 mod onboard;
 mod probe;
 mod profiles;
@@ -69,6 +70,7 @@ enum Command {
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
     Doctor(doctor::DoctorArgs),
+    Lint(lint::LintArgs),
     Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
     Stamp(Box<stamp::StampArgs>),
@@ -103,6 +105,7 @@ fn run() -> Result<ExitCode> {
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
+        Command::Lint(args) => lint::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Configure(args) => configure::run(*args, &context),
         Command::Probe(args) => probe::run(*args, &context),

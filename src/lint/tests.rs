@@ -1,0 +1,100 @@
+use super::*;
+
+fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    assert!(Command::new("git").args(["init", "-q"]).current_dir(&folder).status().unwrap().success());
+    folder
+}
+
+/// `file:line rule`, for those of one rule.
+fn found(report: &Report, rule: &str) -> Vec<String> {
+    let of_rule = report.findings.iter().filter(|finding| finding.rule == rule);
+    of_rule.map(|f| format!("{}:{}", f.file.display(), f.line.unwrap_or(0))).collect()
+}
+
+const YAML: (&str, &str) =
+    ("components/hook.yaml", "kernel:\n  image: kernel\n  cmdline: quiet\ninit:\n  - init\n");
+const REUSE: (&str, &str) = (
+    "REUSE.toml",
+    "version = 1\n[[annotations]]\npath = \"components/**\"\nSPDX-FileCopyrightText = \"us\"\nSPDX-License-Identifier = \"MIT\"\n",
+);
+
+#[test]
+fn this_project_is_in_order() {
+    let report = lint(Path::new(env!("CARGO_MANIFEST_DIR")), false).unwrap();
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    assert!(report.files > 100);
+}
+
+#[test]
+fn texts_are_found_and_put_right() {
+    let folder = project(&[
+        YAML,
+        ("a.toml", "x = 1 \ny = 2\r\n\n\n"),
+        ("b.md", "# B\n\nbreak  \nblank   \nend"),
+        ("c.snap", "as it came   \n\n\n"),
+    ]);
+    let report = lint(folder.path(), false).unwrap();
+    assert_eq!(found(&report, "text"), ["a.toml:1", "a.toml:2", "a.toml:4", "b.md:4", "b.md:5"]);
+    let report = lint(folder.path(), true).unwrap();
+    assert_eq!(report.fixed, [Path::new("a.toml"), Path::new("b.md")]);
+    assert_eq!(found(&report, "text"), [""; 0]);
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(text("a.toml"), "x = 1\ny = 2\n");
+    assert_eq!(text("b.md"), "# B\n\nbreak  \nblank\nend\n");
+    assert_eq!(lint(folder.path(), true).unwrap().fixed, [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn markdown_that_leads_astray_is_found() {
+    let text = "# T\n\n### Deep\n\n[a](b.md) [c](there.md#part-two) [d](there.md#nowhere) [e](https://x.example/y)\n\
+                `[code](not.md)`\n\n```sh\n# no heading\n";
+    let folder = project(&[YAML, ("a.md", text), ("there.md", "# There\n\n## Part two\n")]);
+    let report = lint(folder.path(), false).unwrap();
+    assert_eq!(found(&report, "markdown"), ["a.md:3", "a.md:5", "a.md:5", "a.md:8"]);
+}
+
+#[test]
+fn a_file_has_a_licence_in_its_head_beside_it_or_in_the_rules() {
+    let tag = concat!("SPDX-License-", "Identifier");
+    let head = format!("# {tag}: Apache-2.0\n");
+    let folder = project(&[
+        YAML,
+        REUSE,
+        ("head.sh", &head),
+        ("none.rs", "fn main() {}\n"),
+        ("picture.bin", "x\n"),
+        ("picture.bin.license", &head),
+    ]);
+    let report = lint(folder.path(), false).unwrap();
+    // MIT and Apache-2.0 are named, and neither text is there.
+    assert_eq!(
+        found(&report, "licence"),
+        ["LICENSES/Apache-2.0.txt:0", "LICENSES/MIT.txt:0", "REUSE.toml:0", "none.rs:0"]
+    );
+}
+
+#[test]
+fn definitions_are_read_as_a_build_reads_them() {
+    let folder = project(&[
+        ("components/hook.yaml", "kernel:\n  image: kernel\nservces: []\n"),
+        ("components/a/component.toml", "description = \"x\"\nnonsense = 1\n"),
+        ("profiles/p.toml", "schema_version = 1\n[endpoints]\ncluster_domain = \"a..b\"\n"),
+        ("kernel/modules.list", "outside\n"),
+    ]);
+    let report = lint(folder.path(), false).unwrap();
+    let found = found(&report, "definition");
+    for place in [
+        "components/hook.yaml:3",
+        "components/a/component.toml:2",
+        "profiles/p.toml:3",
+        "kernel/modules.list:1",
+    ] {
+        assert!(found.iter().any(|f| f == place), "{place}: {found:?} {:#?}", report.findings);
+    }
+}
