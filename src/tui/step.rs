@@ -104,7 +104,7 @@ impl State {
             Self::Done => "done",
             Self::Attention => "needs attention",
             Self::Review => "needs review",
-            Self::Open => "",
+            Self::Open => "not seen",
             Self::Locked => "locked",
         }
     }

@@ -28,7 +28,7 @@ pub fn view(model: &Model, site: &Site, frame: &mut Frame, area: Rect) {
         let state = site.state(step);
         let (sign, role) = look(state, theme);
         let style = theme.style(role);
-        let word = if state == State::Current { "" } else { state.word() };
+        let word = state.word();
         let name = fit(step.title(), 13, theme.glyphs.ellipsis());
         let name_style = if state == State::Current { style } else { theme.style(Role::Plain) };
         lines.push(Line::from(vec![
