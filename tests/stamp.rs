@@ -40,6 +40,10 @@ fn kernel() -> Vec<u8> {
     image
 }
 
+fn image_of(folder: &Path) -> &str {
+    folder.to_str().unwrap()
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -89,6 +93,22 @@ fn a_foreign_image_gets_the_sites_files_behind_its_own() {
         assert_eq!(manifest["kernel"], "5.10.228-test");
         let sum = hookos::store::Digest::of(&base).to_string();
         assert_eq!(manifest["inputs"][0]["digest"], sum.as_str());
+    }
+    let inspected = run(&["inspect", folder.path().join("archive").to_str().unwrap(), "--json"]);
+    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(inspected["kernel"], "5.10.228-test");
+    assert_eq!(inspected["members"].as_array().unwrap().len(), 2);
+    assert_eq!(inspected["site"]["profile"], "lab");
+    assert!(inspected["env_config"].to_string().contains("keycloak.lab.example.com"), "{inspected}");
+    assert!(inspected["certificates"]["etc/idp/ca.pem"][0]["authority"].as_bool().unwrap());
+    let other = run(&["inspect", image_of(&published), image_of(&folder.path().join("archive"))]);
+    let text = support::ok(other);
+    for line in [
+        "KEYCLOAK_URL: old.example.com -> keycloak.lab.example.com:443",
+        "~ etc/idp/ca.pem",
+        "+ etc/hook/site.json",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
     }
     // The same inputs, the same bytes.
     assert_eq!(

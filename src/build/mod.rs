@@ -2,12 +2,13 @@
 //!
 //! [`event`] is what happens, as data; [`run`] is one build with its logs and its cancellation;
 //! [`plan`] is what a build would do; [`image`] does it, stage by stage; [`sbom`] and [`manifest`]
-//! say what went in; [`stamp`] makes a site's image of one that somebody else has built.
+//! say what went in; [`stamp`] makes a site's image of one that somebody else has built, and [`inspect`] says what is in one.
 
 pub mod assemble;
 pub mod event;
 pub mod files;
 pub mod image;
+pub mod inspect;
 pub mod manifest;
 pub mod plan;
 pub mod record;

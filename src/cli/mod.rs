@@ -9,6 +9,7 @@ mod configure;
 pub mod context;
 mod doctor;
 mod fetch;
+mod inspect;
 mod lint;
 mod onboard;
 mod probe;
@@ -70,6 +71,7 @@ enum Command {
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
     Doctor(doctor::DoctorArgs),
+    Inspect(inspect::InspectArgs),
     Lint(lint::LintArgs),
     Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
@@ -105,6 +107,7 @@ fn run() -> Result<ExitCode> {
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
+        Command::Inspect(args) => inspect::run(&args, &context),
         Command::Lint(args) => lint::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Configure(args) => configure::run(*args, &context),
