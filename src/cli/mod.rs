@@ -11,6 +11,7 @@ mod doctor;
 mod fetch;
 mod inspect;
 mod lint;
+mod matrix;
 mod onboard;
 mod probe;
 mod profiles;
@@ -73,6 +74,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Inspect(inspect::InspectArgs),
     Lint(lint::LintArgs),
+    Matrix(matrix::MatrixArgs),
     Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
     Stamp(Box<stamp::StampArgs>),
@@ -108,6 +110,7 @@ fn run() -> Result<ExitCode> {
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),
+        Command::Matrix(args) => matrix::run(&args, &context),
         Command::Lint(args) => lint::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Configure(args) => configure::run(*args, &context),
