@@ -7,7 +7,7 @@
 //! | 4 faces | [`cli`], [`tui`] | people |
 //! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`doctor`], [`lint`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
-//! | 1 mechanism | [`store`], [`oci`], [`debian`], [`initramfs`] | formats |
+//! | 1 mechanism | [`store`], [`oci`], [`docker`], [`debian`], [`initramfs`] | formats |
 //!
 //! Two small modules serve every floor: [`problem`] (errors as people see them) and
 //! [`progress`] (how long work tells that it moves, and learns that it must stop).
@@ -19,6 +19,7 @@ pub mod build;
 pub mod cli;
 pub mod component;
 pub mod debian;
+pub mod docker;
 pub mod doctor;
 pub mod history;
 pub mod initramfs;

@@ -119,6 +119,7 @@ fn a_second_version_of_a_crate_has_a_reason() {
 const FLOORS: &[(&str, u8)] = &[
     ("store", 1),
     ("oci", 1),
+    ("docker", 1),
     ("debian", 1),
     ("initramfs", 1),
     ("site", 2),

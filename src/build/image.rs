@@ -75,7 +75,11 @@ struct Ready {
 impl Request<'_> {
     /// Builds the image; gives what it left in the output folder.
     pub fn build(&self, run: &Run) -> Result<Vec<Artifact>> {
-        let (definition, components) = run.stage(Stage::Configure, |_| self.selection())?;
+        let (definition, components) = run.stage(Stage::Configure, |_| {
+            let (definition, components) = self.selection()?;
+            self.check_engine(&definition, &components)?;
+            Ok((definition, components))
+        })?;
         let certificates = run.stage(Stage::Certs, |task| {
             let certificates = certificates::of_site(self.site, self.root, certificates::now())?;
             for warning in &certificates.warnings {
@@ -123,6 +127,25 @@ impl Request<'_> {
     pub(super) fn selection(&self) -> Result<(Definition, BTreeMap<String, component::Definition>)> {
         let components = self.components()?;
         Ok((selection::definition(self.site, self.root, &components)?, components))
+    }
+
+    /// A component that only Docker can build is told of before anything is built.
+    fn check_engine(
+        &self,
+        definition: &Definition,
+        components: &BTreeMap<String, component::Definition>,
+    ) -> Result<()> {
+        let context = self.context();
+        for name in names(definition, components) {
+            let Some(definition) = components.get(&name) else { continue };
+            if let component::Source::Dockerfile(file) = &definition.source
+                && component::find(&context, definition)?.is_none()
+            {
+                component::dockerfile::connect(file)
+                    .map_err(|problem| problem.while_doing(format!("component {name} needs Docker")))?;
+            }
+        }
+        Ok(())
     }
 
     fn components(&self) -> Result<BTreeMap<String, component::Definition>> {

@@ -3,7 +3,7 @@
 use super::binaries::{self, Program, Wanted};
 use super::definition::{Definition, Recipe, Source};
 use super::own::{Own, OwnFile};
-use super::{packages, pulled, recipe};
+use super::{dockerfile, packages, pulled, recipe};
 use crate::debian::apt::{Apt, Freshness, Settings};
 use crate::debian::lock::Mode;
 use crate::debian::{Error as DebianError, lock::Package};
@@ -12,7 +12,7 @@ use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Change when the same inputs would give other bytes.
@@ -144,7 +144,7 @@ pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress
     let result = match &definition.source {
         Source::Recipe(recipe) => from_recipe(ctx, definition, recipe, progress),
         Source::Image(image) => pulled::build(ctx, definition, image, progress),
-        Source::Dockerfile(path) => Err(needs_docker(path)),
+        Source::Dockerfile(path) => dockerfile::build(ctx, definition, path, progress),
     };
     result.map_err(|problem| {
         if problem.what() == DebianError::Cancelled.to_string() {
@@ -158,19 +158,20 @@ pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress
 /// The finished component, if nothing that decides it has changed and the store has it. Starts neither a
 /// compiler nor apt.
 pub fn find(ctx: &Context, definition: &Definition) -> Result<Option<Built>> {
-    let Source::Recipe(recipe) = &definition.source else { return Ok(None) };
+    let recipe = match &definition.source {
+        Source::Recipe(recipe) => recipe,
+        Source::Dockerfile(_) => {
+            let key = dockerfile::key(definition, &dockerfile::files(definition)?)?;
+            return Ok(recall(&ctx.store, &key, &definition.name));
+        }
+        Source::Image(_) => return Ok(None),
+    };
     let Some(programs) = binaries::find(&ctx.store, &ctx.workspace, &wanted(definition))? else {
         return Ok(None);
     };
     let Some(packages) = packages::locked(definition, recipe) else { return Ok(None) };
     let files = recipe.own().read(definition)?;
     Ok(recall(&ctx.store, &key(ctx, definition, &packages, &files, &programs), &definition.name))
-}
-
-fn needs_docker(path: &Path) -> Problem {
-    Problem::new("a Dockerfile needs the Docker engine, which this version does not call yet")
-        .in_file(path)
-        .remedy("leave the component out (--components-off, or `components_off` in the profile), or give it a [recipe]")
 }
 
 impl Input {
@@ -230,10 +231,7 @@ fn from_recipe(
         let inputs = recipe::inputs(definition, &settled.lock.packages, &files, &programs);
         let name = definition.name.clone();
         let built = Built { name, image, key: key.hex(), packages, crates, inputs, cached: false };
-        let text = serde_json::to_vec(&built)
-            .map_err(|e| Problem::new("the component's record cannot be written").because(e))?;
-        let record = ctx.store.put(&text).map_err(store_problem)?;
-        ctx.store.set_work(&key, &record).map_err(store_problem)?;
+        remember(&ctx.store, &key, &built)?;
         return Ok(built);
     }
 }
@@ -273,8 +271,16 @@ pub(super) fn own_key(
     key.add("epoch", ctx.epoch.map_or(String::new(), |e| e.to_string()))
 }
 
+/// Keeps a finished component for [`recall`].
+pub(super) fn remember(store: &Store, key: &Key, built: &Built) -> Result<()> {
+    let text = serde_json::to_vec(built)
+        .map_err(|e| Problem::new("the component's record cannot be written").because(e))?;
+    let record = store.put(&text).map_err(store_problem)?;
+    store.set_work(key, &record).map_err(store_problem)
+}
+
 /// The finished component, when all of it is still in the store.
-fn recall(store: &Store, key: &Key, name: &str) -> Option<Built> {
+pub(super) fn recall(store: &Store, key: &Key, name: &str) -> Option<Built> {
     let record = store.work(key)?;
     let mut built: Built = serde_json::from_slice(&store.read(&record).ok()?).ok()?;
     let whole = oci::read_image(store, &built.image.manifest).is_ok_and(|image| image == built.image)

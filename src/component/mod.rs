@@ -8,6 +8,7 @@ pub mod binaries;
 mod build;
 mod ca_bundle;
 pub mod definition;
+pub mod dockerfile;
 mod elf;
 mod filter;
 mod merge;

@@ -89,7 +89,7 @@ fn instead(definition: &Definition) -> String {
 }
 
 /// The image with the component's label, and with a layer of its own where it adds something.
-fn finish(
+pub(super) fn finish(
     ctx: &Context,
     definition: &Definition,
     pulled: Image,

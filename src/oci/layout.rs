@@ -32,7 +32,7 @@ pub fn import_layout(
 ) -> Result<Image, Error> {
     let layout = Layout::open(path)?;
     let refused = |why: String| Error::Content { what: layout.name(), why };
-    let text = layout.document("index.json")?;
+    let text = layout.0.document("index.json")?;
     let index = ImageIndex::from_reader(text.as_slice()).map_err(|e| refused(format!("index.json: {e}")))?;
     let names = |manifest: &Descriptor| -> Vec<String> {
         let notes = manifest.annotations().as_ref();
@@ -55,19 +55,19 @@ pub fn import_layout(
     acquire(store, &layout, part.into_bytes(), platform, progress)
 }
 
-/// An opened layout.
-struct Layout {
+/// The files of a folder, or of an uncompressed tar archive.
+pub(super) struct Files {
     path: PathBuf,
-    /// Offset and length of the files, where the layout is an archive.
+    /// Offset and length of the files, where they are in an archive.
     archive: Option<HashMap<TreePath, (u64, u64)>>,
 }
 
+/// An opened layout.
+struct Layout(Files);
+
 impl Layout {
     fn open(path: &Path) -> Result<Self, Error> {
-        let mut layout = Self { path: path.to_owned(), archive: None };
-        if !path.is_dir() {
-            layout.archive = Some(layout.read_archive()?);
-        }
+        let layout = Files::open(path)?;
         let refused = |why: String| Error::Content { what: layout.name(), why };
         let marker = layout.document("oci-layout").map_err(|e| {
             refused(format!("it is no OCI image layout: {e} (an archive must not be compressed)"))
@@ -75,12 +75,37 @@ impl Layout {
         let marker: serde_json::Value =
             serde_json::from_slice(&marker).map_err(|e| refused(format!("oci-layout: {e}")))?;
         match marker["imageLayoutVersion"].as_str() {
-            Some(version) if version.starts_with("1.") => Ok(layout),
+            Some(version) if version.starts_with("1.") => Ok(Self(layout)),
             _ => Err(refused(format!("its layout version {} is not known", marker["imageLayoutVersion"]))),
         }
     }
+}
 
-    fn failed(&self) -> impl Fn(io::Error) -> Error {
+impl Files {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let mut files = Self { path: path.to_owned(), archive: None };
+        if !path.is_dir() {
+            files.archive = Some(files.read_archive()?);
+        }
+        Ok(files)
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Bytes of a file.
+    pub(super) fn len(&self, below: &str) -> Result<u64, Error> {
+        let Some(files) = &self.archive else {
+            let path = self.path.join(below);
+            return Ok(fs::metadata(&path).map_err(self.failed())?.len());
+        };
+        let range = TreePath::new(below).ok().and_then(|path| files.get(&path));
+        let missing = || Error::Content { what: self.name(), why: format!("it has no file {below}") };
+        range.map(|(_, len)| *len).ok_or_else(missing)
+    }
+
+    pub(super) fn failed(&self) -> impl Fn(io::Error) -> Error {
         |source| Error::Read { what: self.name(), source }
     }
 
@@ -102,7 +127,7 @@ impl Layout {
         Ok(files)
     }
 
-    fn file(&self, below: &str) -> Result<Box<dyn Read + Send + '_>, Error> {
+    pub(super) fn file(&self, below: &str) -> Result<Box<dyn Read + Send + '_>, Error> {
         let Some(files) = &self.archive else {
             let path = self.path.join(below);
             let file = File::open(&path)
@@ -119,7 +144,7 @@ impl Layout {
         Ok(Box::new(file.take(*len)))
     }
 
-    fn document(&self, below: &str) -> Result<Vec<u8>, Error> {
+    pub(super) fn document(&self, below: &str) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         self.file(below)?.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes).map_err(self.failed())?;
         if bytes.len() as u64 > LARGEST_DOCUMENT {
@@ -132,7 +157,7 @@ impl Layout {
 
 impl Blobs for Layout {
     fn name(&self) -> String {
-        self.path.display().to_string()
+        self.0.name()
     }
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
@@ -142,7 +167,7 @@ impl Blobs for Layout {
             .to_string()
             .parse()
             .map_err(|e| Error::Content { what: what(), why: format!("{e}") })?;
-        self.file(&format!("blobs/sha256/{}", digest.hex()))
+        self.0.file(&format!("blobs/sha256/{}", digest.hex()))
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Config {
 
 mod acquire;
 pub mod credentials;
+mod docker_archive;
 mod header;
 pub mod image;
 pub mod import;
@@ -43,6 +44,7 @@ mod merge;
 pub mod registry;
 
 pub use acquire::Platform;
+pub use docker_archive::import_docker_archive;
 pub use image::{read_image, write_image};
 pub use import::import_layer;
 pub use index::{Error, Source};
