@@ -4,11 +4,11 @@ use super::{Finding, State};
 use crate::boot::Machine;
 use crate::component::{self, Source};
 use crate::debian::sources;
+use crate::docker::{Engine, Place};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -178,45 +178,20 @@ pub fn kvm() -> Finding {
     }
 }
 
-/// The socket of a Docker engine, or of Podman's service, that speaks the same.
+/// A Docker engine, or Podman's service, which speaks the same.
 pub fn docker() -> Finding {
     let (name, for_what) = ("Docker", "components with a Dockerfile; nothing else needs it");
-    let said = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    let socket = match &said {
-        Some(host) => match host.strip_prefix("unix://") {
-            Some(path) => PathBuf::from(path),
-            None => {
-                let found = format!("DOCKER_HOST is {host}, which is not looked at here");
-                return Finding::lacks(name, for_what, State::Limited, found, "try it with `docker version`");
-            }
-        },
-        None => PathBuf::from("/var/run/docker.sock"),
-    };
-    match ping(&socket) {
-        Ok(version) => Finding::good(name, for_what, format!("{} ({version})", socket.display())),
-        Err(e) => Finding::lacks(
+    let found = Place::find().and_then(|place| Ok((Engine::connect(&place)?, place)));
+    match found {
+        Ok((engine, place)) => Finding::good(name, for_what, format!("{} at {place}", engine.version)),
+        Err(error) => Finding::lacks(
             name,
             for_what,
             State::Limited,
-            format!("{}: {e}", socket.display()),
+            error.to_string(),
             "apt-get install docker.io, start dockerd, and join the group docker; or use Podman's socket with DOCKER_HOST",
         ),
     }
-}
-
-/// Asks an engine whether it is there; gives the version of its interface. Protocol: Docker Engine API,
-/// `GET /_ping`.
-fn ping(socket: &Path) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(8192).read_to_string(&mut answer)?;
-    let version = answer.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case("Api-Version").then(|| format!("API {}", value.trim()))
-    });
-    version.ok_or_else(|| io::Error::other("it does not answer as an engine does"))
 }
 
 /// The registries that components come from.
@@ -284,27 +259,6 @@ fn registry_of(reference: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
-
-    #[test]
-    fn an_engine_answers_with_its_version_and_nothing_else_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("docker.sock");
-        assert!(ping(&socket).is_err());
-        let listener = UnixListener::bind(&socket).unwrap();
-        std::thread::spawn(move || {
-            for answer in ["HTTP/1.0 200 OK\r\nApi-Version: 1.41\r\n\r\nOK", "hello\n"] {
-                let (mut stream, _) = listener.accept().unwrap();
-                stream.read_exact(&mut [0; 10]).unwrap();
-                stream.write_all(answer.as_bytes()).unwrap();
-                // Read to its end, so that the answer is not lost with the connection.
-                stream.shutdown(std::net::Shutdown::Write).unwrap();
-                let _ = stream.read_to_end(&mut Vec::new());
-            }
-        });
-        assert_eq!(ping(&socket).unwrap(), "API 1.41");
-        assert!(ping(&socket).unwrap_err().to_string().contains("does not answer as"));
-    }
 
     #[test]
     fn the_registry_of_a_reference() {
