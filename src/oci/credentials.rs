@@ -1,8 +1,11 @@
 //! Who we are to a registry: what `docker login` or `podman login` wrote down.
 //!
-//! Read are `$DOCKER_CONFIG/config.json` (or `~/.docker/config.json`) and
+//! Read are `$REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json` (or `~/.docker/config.json`) and
 //! `$XDG_RUNTIME_DIR/containers/auth.json`: credentials in the file, or a `docker-credential-NAME`
 //! program that the file names. A secret is never part of an error or of the debug output.
+//!
+//! Sources: docs.docker.com "docker login" (credsStore, credHelpers), the credential helper protocol of
+//! docker/docker-credential-helpers, and containers-auth.json(5) (keys that name a repository).
 
 use base64::Engine as _;
 use serde::Deserialize;
@@ -12,11 +15,25 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A user name and its password.
+/// A user name and what proves it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub user: String,
-    pub password: String,
+    pub secret: Secret,
+}
+
+/// What proves a login.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    Password(String),
+    /// Exchanged for tokens at the registry's token server.
+    IdentityToken(String),
+}
+
+impl Login {
+    pub fn with_password(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { user: user.into(), secret: Secret::Password(password.into()) }
+    }
 }
 
 impl fmt::Debug for Login {
@@ -41,12 +58,14 @@ impl Credentials {
         let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let docker = folder("DOCKER_CONFIG").or_else(|| folder("HOME").map(|home| home.join(".docker")));
         let podman = folder("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json"));
-        Self::Files(docker.map(|folder| folder.join("config.json")).into_iter().chain(podman).collect())
+        let stated = folder("REGISTRY_AUTH_FILE");
+        let docker = docker.map(|folder| folder.join("config.json"));
+        Self::Files([stated, docker, podman].into_iter().flatten().collect())
     }
 
-    /// The login for a registry (`host` or `host:port`), if one is written down. The text of an error
-    /// says which file or program is at fault.
-    pub fn login(&self, host: &str) -> Result<Option<Login>, String> {
+    /// The login for a repository of a registry (`host` or `host:port`), if one is written down. The text
+    /// of an error says which file or program is at fault.
+    pub fn login(&self, host: &str, repository: &str) -> Result<Option<Login>, String> {
         let Self::Files(files) = self else { return Ok(None) };
         for file in files {
             let text = match std::fs::read(file) {
@@ -58,7 +77,7 @@ impl Credentials {
             let parsed: File = serde_json::from_slice(&text).map_err(|e| {
                 format!("{}:{}:{}: not a login file of Docker", file.display(), e.line(), e.column())
             })?;
-            if let Some(login) = parsed.login(host, file)? {
+            if let Some(login) = parsed.login(host, repository, file)? {
                 return Ok(Some(login));
             }
         }
@@ -80,6 +99,10 @@ struct File {
 struct Auth {
     #[serde(default)]
     auth: String,
+    username: Option<String>,
+    password: Option<String>,
+    #[serde(default, rename = "identitytoken")]
+    identity_token: String,
 }
 
 #[derive(Deserialize)]
@@ -100,9 +123,17 @@ fn keys(host: &str) -> Vec<String> {
     keys
 }
 
+/// `host/a/b`, `host/a`: Podman keeps logins for parts of a registry too.
+fn parts(host: &str, repository: &str) -> Vec<String> {
+    let ends = repository.match_indices('/').map(|(at, _)| at).chain([repository.len()]);
+    let mut parts: Vec<String> = ends.map(|end| format!("{host}/{}", &repository[..end])).collect();
+    parts.reverse();
+    parts
+}
+
 impl File {
-    fn login(&self, host: &str, file: &Path) -> Result<Option<Login>, String> {
-        let keys = keys(host);
+    fn login(&self, host: &str, repository: &str, file: &Path) -> Result<Option<Login>, String> {
+        let keys: Vec<String> = parts(host, repository).into_iter().chain(keys(host)).collect();
         for key in &keys {
             if let Some(helper) = self.helpers.get(key) {
                 return ask(helper, key);
@@ -110,18 +141,34 @@ impl File {
         }
         for key in &keys {
             let Some(entry) = self.auths.get(key) else { continue };
-            if entry.auth.is_empty() {
+            return match (entry.login(key, file)?, &self.store) {
                 // The file knows the registry, its secret is in the store of the system.
-                return self.store.as_ref().map_or(Ok(None), |helper| ask(helper, key));
-            }
-            let bad = || format!("{}: the entry {key:?} is not base64 of user:password", file.display());
-            let bytes = base64::engine::general_purpose::STANDARD.decode(&entry.auth).map_err(|_| bad())?;
-            let text = String::from_utf8(bytes).map_err(|_| bad())?;
-            let (user, password) = text.split_once(':').ok_or_else(bad)?;
-            let password = password.trim_end_matches('\0').to_owned();
-            return Ok(Some(Login { user: user.to_owned(), password }));
+                (None, Some(helper)) => ask(helper, key),
+                (login, _) => Ok(login),
+            };
         }
         Ok(None)
+    }
+}
+
+impl Auth {
+    fn login(&self, key: &str, file: &Path) -> Result<Option<Login>, String> {
+        if let (Some(user), Some(password)) = (&self.username, &self.password) {
+            return Ok(Some(Login::with_password(user, password)));
+        }
+        let mut login = None;
+        if !self.auth.is_empty() {
+            let bad = || format!("{}: the entry {key:?} is not base64 of user:password", file.display());
+            let bytes = base64::engine::general_purpose::STANDARD.decode(&self.auth).map_err(|_| bad())?;
+            let text = String::from_utf8(bytes).map_err(|_| bad())?;
+            let (user, password) = text.split_once(':').ok_or_else(bad)?;
+            login = Some(Login::with_password(user, password.trim_end_matches('\0')));
+        }
+        if !self.identity_token.is_empty() {
+            let user = login.map(|login| login.user).unwrap_or_default();
+            login = Some(Login { user, secret: Secret::IdentityToken(self.identity_token.clone()) });
+        }
+        Ok(login)
     }
 }
 
@@ -151,9 +198,9 @@ fn ask(helper: &str, key: &str) -> Result<Option<Login>, String> {
     let answer: Answer = serde_json::from_slice(&output.stdout)
         .map_err(|_| format!("{program} answered something that is not a login"))?;
     if answer.user == "<token>" {
-        return Err(format!("{program} holds an identity token, which is not taken: log in with a password"));
+        return Ok(Some(Login { user: String::new(), secret: Secret::IdentityToken(answer.secret) }));
     }
-    Ok(Some(Login { user: answer.user, password: answer.secret }))
+    Ok(Some(Login::with_password(answer.user, answer.secret)))
 }
 
 #[cfg(test)]
@@ -174,30 +221,44 @@ mod tests {
             r#"{{"auths": {{"registry.test:5000": {{"auth": "{secret}"}}, "empty.test": {{}},
                 "https://index.docker.io/v1/": {{"auth": "{secret}"}}}}, "HttpHeaders": {{}}}}"#
         ));
-        let expected = Some(Login { user: "me".into(), password: "pass:word".into() });
-        assert_eq!(credentials.login("registry.test:5000").unwrap(), expected);
-        assert_eq!(credentials.login("docker.io").unwrap(), expected);
+        let expected = Some(Login::with_password("me", "pass:word"));
+        assert_eq!(credentials.login("registry.test:5000", "a/b").unwrap(), expected);
+        assert_eq!(credentials.login("docker.io", "library/a").unwrap(), expected);
         for host in ["registry.test", "empty.test", "other.test"] {
-            assert_eq!(credentials.login(host).unwrap(), None, "{host}");
+            assert_eq!(credentials.login(host, "a").unwrap(), None, "{host}");
         }
-        assert_eq!(Credentials::None.login("docker.io").unwrap(), None);
+        assert_eq!(Credentials::None.login("docker.io", "a").unwrap(), None);
+    }
+
+    #[test]
+    fn the_login_of_a_part_of_a_registry_goes_first() {
+        let (_file, credentials) = write(
+            r#"{"auths": {"r.test": {"username": "all", "password": "p"},
+                "r.test/team": {"username": "team", "password": "p"},
+                "r.test/team/secret": {"auth": "dTo=", "identitytoken": "t"}}}"#,
+        );
+        let user = |repository: &str| credentials.login("r.test", repository).unwrap().unwrap().user;
+        assert_eq!(user("teams/x"), "all");
+        assert_eq!(user("team/x"), "team");
+        let login = credentials.login("r.test", "team/secret").unwrap().unwrap();
+        assert!(login.user == "u" && login.secret == Secret::IdentityToken("t".to_owned()));
     }
 
     #[test]
     fn a_secret_is_in_no_message() {
-        let login = Login { user: "me".into(), password: "geheim".into() };
+        let login = Login::with_password("me", "geheim");
         assert!(!format!("{login:?}").contains("geheim"));
         for text in [r#"{"auths": {"h": {"auth": "geheim!"}}}"#, r#"{"auths": {"h": "geheim"}}"#, "geheim"] {
             let (file, credentials) = write(text);
-            let error = credentials.login("h").unwrap_err();
+            let error = credentials.login("h", "r").unwrap_err();
             assert!(
                 !error.contains("geheim") && error.contains(&file.path().display().to_string()),
                 "{error}"
             );
         }
         let (_file, credentials) = write(r#"{"credHelpers": {"h": "../evil"}}"#);
-        assert!(credentials.login("h").unwrap_err().contains("not the name"));
+        assert!(credentials.login("h", "r").unwrap_err().contains("not the name"));
         let (_file, credentials) = write(r#"{"credHelpers": {"h": "no-such-helper"}}"#);
-        assert!(credentials.login("h").unwrap_err().contains("docker-credential-no-such-helper"));
+        assert!(credentials.login("h", "r").unwrap_err().contains("docker-credential-no-such-helper"));
     }
 }

@@ -22,7 +22,7 @@ pub enum Error {
         "{reference} cannot be had from the registry {host}: {why} \
          (an image that is named by reference needs a registry that can be reached)"
     )]
-    Registry { reference: String, host: String, why: String, transient: bool },
+    Registry { reference: String, host: String, why: String },
     #[error("cancelled")]
     Cancelled,
 }

@@ -32,6 +32,8 @@ pub struct Config {
 }
 
 mod acquire;
+mod auth;
+mod blob;
 pub mod credentials;
 mod docker_archive;
 mod header;
@@ -41,7 +43,9 @@ pub mod index;
 pub mod layer;
 pub mod layout;
 mod merge;
+pub mod registries;
 pub mod registry;
+mod wire;
 
 pub use acquire::Platform;
 pub use docker_archive::import_docker_archive;

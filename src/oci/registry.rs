@@ -1,45 +1,41 @@
 //! Images pulled from a registry.
 //!
-//! Protocol: OCI distribution specification 1.1, spoken by `oci-client`. Its futures run on a small
-//! runtime of this module; nothing outside knows of it.
+//! Protocol: OCI distribution specification 1.1.
 
 use super::Image;
-use super::acquire::{Blobs, Platform, acquire};
+use super::acquire::{Blobs, LARGEST_DOCUMENT, Platform, acquire};
+use super::blob::BlobReader;
 use super::credentials::Credentials;
 use super::image::read_image;
 use super::import::Error;
+use super::registries::{Registries, Tls};
+use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, rest};
 use crate::progress::Progress;
-use crate::store::{Key, KeyMaker, Store};
-use futures_util::StreamExt as _;
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference};
+use crate::store::{Digest, Key, KeyMaker, Store};
+use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use std::io::{self, Cursor, Read};
+use reqwest::header::ACCEPT;
+use reqwest::{Certificate, Client, Method, NoProxy, Proxy, Url};
+use std::io::{Cursor, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A server that sends nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(20);
-/// How often a blocked read looks whether it was cancelled.
-const LOOK: Duration = Duration::from_millis(200);
-/// Attempts for one document or layer.
-const ATTEMPTS: u32 = 5;
-/// Wait after the first failure; it doubles each time.
-const WAIT: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
+/// Attempts for one document at a mirror, where another place is left.
+const ATTEMPTS_AT_MIRROR: u32 = 2;
+/// The header in which a registry says which digest a manifest has.
+pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
 
-const MANIFESTS: &[&str] = &[
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
 
 /// How registries are spoken to.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Hosts (`host` or `host:port`) that are spoken to without TLS.
+    /// Hosts (`host` or `host:port`) that are spoken to without TLS, on top of those in `registries`.
     pub insecure: Vec<String>,
     /// Certificates (PEM) of authorities that are trusted on top of the system's.
     pub certificates: Vec<Vec<u8>>,
@@ -48,9 +44,18 @@ pub struct Options {
     pub http_proxy: Option<String>,
     pub no_proxy: Option<String>,
     pub credentials: Credentials,
+    pub registries: Registries,
     pub platform: Platform,
     /// Asks the registry even where the reference was pulled before.
     pub refresh: bool,
+}
+
+impl Options {
+    /// This user's logins, and what this user and the project in `root` say of registries.
+    pub fn of_user(root: &std::path::Path) -> crate::problem::Result<Self> {
+        let registries = Registries::of_user(root)?;
+        Ok(Self { credentials: Credentials::of_user(), registries, ..Self::default() })
+    }
 }
 
 fn key(reference: &Reference, platform: &Platform) -> Key {
@@ -58,6 +63,14 @@ fn key(reference: &Reference, platform: &Platform) -> Key {
         .add("reference", reference.whole())
         .add("platform", platform.to_string())
         .finish()
+}
+
+/// Reads a reference. Without a registry it means Docker Hub, without tag and digest `latest`.
+pub fn parse(reference: &str) -> Result<Reference, Error> {
+    reference.parse().map_err(|e| Error::Content {
+        what: format!("image reference {reference:?}"),
+        why: format!("{e}"),
+    })
 }
 
 /// The image of a reference, pulled unless it was pulled before. A reference without a registry means
@@ -68,10 +81,7 @@ pub fn pull(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
-    let parsed: Reference = reference.parse().map_err(|e| Error::Content {
-        what: format!("image reference {reference:?}"),
-        why: format!("{e}"),
-    })?;
+    let parsed = parse(reference)?;
     let key = key(&parsed, &options.platform);
     let known = store.work(&key).and_then(|manifest| read_image(store, &manifest).ok());
     if let Some(image) = known.filter(|image| !options.refresh && image.layers.iter().all(|l| store.has(l))) {
@@ -84,93 +94,151 @@ pub fn pull(
     Ok(image)
 }
 
-struct Registry<'a> {
-    reference: Reference,
-    auth: RegistryAuth,
-    client: Client,
-    runtime: tokio::runtime::Runtime,
-    progress: &'a dyn Progress,
+/// The runtime and the clients that the requests of one job share.
+pub(super) struct Connector<'a> {
+    pub options: &'a Options,
+    pub progress: &'a dyn Progress,
+    runtime: Arc<tokio::runtime::Runtime>,
 }
 
-impl<'a> Registry<'a> {
-    fn new(reference: Reference, options: &Options, progress: &'a dyn Progress) -> Result<Self, Error> {
-        let fault = |why: String| Error::Registry {
-            reference: reference.whole(),
-            host: reference.resolve_registry().to_owned(),
-            why,
-            transient: false,
-        };
-        let login = options.credentials.login(reference.registry()).map_err(fault)?;
-        let auth = login.map_or(RegistryAuth::Anonymous, |l| RegistryAuth::Basic(l.user, l.password));
-        let certificates = options.certificates.iter();
-        let config = ClientConfig {
-            protocol: ClientProtocol::HttpsExcept(options.insecure.clone()),
-            extra_root_certificates: certificates
-                .map(|pem| Certificate { encoding: CertificateEncoding::Pem, data: pem.clone() })
-                .collect(),
-            read_timeout: Some(SILENCE),
-            connect_timeout: Some(CONNECT),
-            user_agent: concat!("hookos/", env!("CARGO_PKG_VERSION")),
-            https_proxy: options.https_proxy.clone(),
-            http_proxy: options.http_proxy.clone(),
-            no_proxy: options.no_proxy.clone(),
-            ..ClientConfig::default()
-        };
-        // Not `Client::new`: it falls back to a default client without a word.
-        let client = Client::try_from(config).map_err(|e| fault(reason(&e)))?;
+impl<'a> Connector<'a> {
+    pub fn new(options: &'a Options, progress: &'a dyn Progress) -> Result<Self, Fault> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
-            .map_err(|e| fault(e.to_string()))?;
-        Ok(Self { reference, auth, client, runtime, progress })
+            .map_err(|e| Fault::lasting(e.to_string()))?;
+        Ok(Self { options, progress, runtime: Arc::new(runtime) })
     }
 
-    fn fault(&self, error: &OciDistributionError) -> Error {
-        Error::Registry {
-            reference: self.reference.whole(),
-            host: self.reference.resolve_registry().to_owned(),
-            why: reason(error),
-            transient: is_transient(error),
+    /// The repository of a registry (`host` or `host:port`).
+    pub fn endpoint(&self, host: &str, repository: &str) -> Result<Endpoint<'a>, Fault> {
+        let known = self.options.registries.get(host);
+        let plain = known.tls == Tls::Off || self.options.insecure.iter().any(|insecure| insecure == host);
+        let mut client = Client::builder()
+            .user_agent(concat!("hookos/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .tls_danger_accept_invalid_certs(known.tls == Tls::Unverified);
+        let mut certificates = Vec::new();
+        for pem in self.options.certificates.iter().chain(&known.certificates) {
+            certificates.extend(Certificate::from_pem_bundle(pem)?);
         }
-    }
-
-    /// Waits for a future, looking now and then whether the work was cancelled.
-    fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
-        self.runtime.block_on(async {
-            let mut future = std::pin::pin!(future);
-            loop {
-                match tokio::time::timeout(LOOK, &mut future).await {
-                    Ok(done) => return Ok(done),
-                    Err(_) if self.progress.cancelled() => return Err(Error::Cancelled),
-                    Err(_) => {}
-                }
-            }
+        client = client.tls_certs_merge(certificates);
+        let no_proxy = self.options.no_proxy.as_deref().and_then(NoProxy::from_string);
+        if let Some(proxy) = &self.options.https_proxy {
+            client = client.proxy(Proxy::https(proxy)?.no_proxy(no_proxy.clone()));
+        }
+        if let Some(proxy) = &self.options.http_proxy {
+            client = client.proxy(Proxy::http(proxy)?.no_proxy(no_proxy));
+        }
+        with_cryptography();
+        // Docker Hub's registry is not where its name is.
+        let at = if matches!(host, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { host };
+        let scheme = if plain { "http" } else { "https" };
+        let root = format!("{scheme}://{at}/");
+        let root: Url =
+            root.parse().map_err(|e| Fault::lasting(format!("{root:?} is no address: {e}")))?;
+        Ok(Endpoint {
+            host: host.to_owned(),
+            repository: repository.to_owned(),
+            root,
+            client: client.build()?,
+            runtime: Arc::clone(&self.runtime),
+            login: self.options.credentials.login(host, repository).map_err(Fault::lasting)?,
+            silence: known.silence,
+            grant: Mutex::default(),
+            progress: self.progress,
         })
     }
 
-    /// The manifest or index that the reference names.
-    fn first_document(&self) -> Result<Vec<u8>, Error> {
-        let mut failures = 0;
-        loop {
-            let error = match self.manifest(&self.reference) {
-                Ok(bytes) => return Ok(bytes),
-                Err(error) => error,
-            };
-            failures += 1;
-            if !self.again(failures, &error, self.progress) {
-                return Err(error);
-            }
-            self.progress.log(&format!("attempt {} follows: {error}", failures + 1));
+    /// Where the repository of a reference is read: its mirrors first.
+    pub fn places(&self, reference: &Reference) -> Result<Vec<Endpoint<'a>>, Fault> {
+        let host = reference.registry();
+        let mut places = Vec::new();
+        for mirror in self.options.registries.get(host).mirrors {
+            let (mirror, prefix) = mirror.split_once('/').unwrap_or((&mirror, ""));
+            let repository = format!("{prefix}/{}", reference.repository());
+            places.push(self.endpoint(mirror, repository.trim_start_matches('/'))?);
         }
+        places.push(self.endpoint(host, reference.repository())?);
+        Ok(places)
+    }
+}
+
+/// The HTTP client has no cryptography of its own.
+fn with_cryptography() {
+    // Another part of the program may have been first, with the same.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A repository, read at its mirrors or where it is.
+pub(super) struct Registry<'a> {
+    pub reference: Reference,
+    places: Vec<Endpoint<'a>>,
+    /// The place that had the manifest.
+    current: AtomicUsize,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Registry<'a> {
+    pub fn new(reference: Reference, options: &Options, progress: &'a dyn Progress) -> Result<Self, Error> {
+        let places = Connector::new(options, progress).and_then(|connector| connector.places(&reference));
+        let places = places.map_err(|fault| failed(&reference, reference.registry(), fault))?;
+        Ok(Self { reference, places, current: AtomicUsize::new(0), progress })
     }
 
-    /// Its digest is checked by the client where the reference states one.
-    fn manifest(&self, reference: &Reference) -> Result<Vec<u8>, Error> {
-        let answer = self.wait(self.client.pull_manifest_raw(reference, &self.auth, MANIFESTS))?;
-        let (bytes, _) = answer.map_err(|e| self.fault(&e))?;
-        Ok(bytes.to_vec())
+    fn failed(&self, place: &Endpoint<'_>, fault: Fault) -> Error {
+        failed(&self.reference, &place.host, fault)
     }
+
+    /// The first of the places that gives something, from the one that had the manifest on.
+    fn first<'r, T>(
+        &'r self,
+        from: impl Fn(&'r Endpoint<'a>, u32) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        let start = self.current.load(Ordering::Relaxed);
+        for (n, place) in self.places.iter().enumerate().skip(start) {
+            let last = n + 1 == self.places.len();
+            match from(place, if last { ATTEMPTS } else { ATTEMPTS_AT_MIRROR }) {
+                Ok(done) => {
+                    self.current.fetch_max(n, Ordering::Relaxed);
+                    return Ok(done);
+                }
+                Err(fault) if last || fault.cancelled => return Err(self.failed(place, fault)),
+                Err(fault) => self.progress.log(&format!("mirror {}: {}", place.host, fault.why)),
+            }
+        }
+        Err(self.failed(&self.places[self.places.len() - 1], Fault::lasting("no place is left")))
+    }
+
+    /// The manifest or index that the reference names.
+    pub fn first_document(&self) -> Result<Vec<u8>, Error> {
+        let name = self.reference.digest().or(self.reference.tag()).unwrap_or("latest");
+        self.first(|place, attempts| place.patiently(attempts, || manifest(place, name)))
+    }
+}
+
+/// A manifest or an index by tag or digest. It has the digest that was asked for, or that the registry says.
+pub(super) fn manifest(place: &Endpoint<'_>, name: &str) -> Result<Vec<u8>, Fault> {
+    let ask = Ask::new(Method::GET, place.url(&format!("manifests/{name}"))?).header(ACCEPT, MANIFESTS);
+    let response = place.ask(&ask)?;
+    let said = response.headers().get(CONTENT_DIGEST).and_then(|value| value.to_str().ok());
+    let wanted: Option<Digest> = name.parse().ok().or_else(|| said.and_then(|said| said.parse().ok()));
+    let bytes = place.whole(response, LARGEST_DOCUMENT)?;
+    let found = Digest::of(&bytes);
+    match wanted {
+        Some(wanted) if wanted != found => {
+            Err(Fault::passing(format!("the manifest {wanted} comes with the digest {found}")))
+        }
+        _ => Ok(bytes),
+    }
+}
+
+fn failed(reference: &Reference, host: &str, fault: Fault) -> Error {
+    if fault.cancelled {
+        return Error::Cancelled;
+    }
+    Error::Registry { reference: reference.whole(), host: host.to_owned(), why: fault.why }
 }
 
 impl Blobs for Registry<'_> {
@@ -180,117 +248,21 @@ impl Blobs for Registry<'_> {
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
         let digest = blob.digest().to_string();
-        let answer = self.wait(self.client.pull_blob_stream(&self.reference, digest.as_str()))?;
-        let stream = answer.map_err(|e| self.fault(&e))?;
-        Ok(Box::new(Stream { registry: self, stream: stream.stream, chunk: Cursor::default(), ended: false }))
+        let open = |place, attempts| BlobReader::open(place, &digest, blob.size(), attempts);
+        Ok(Box::new(self.first(open)?))
     }
 
-    fn open_manifest(&self, manifest: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
-        let reference = self.reference.clone_with_digest(manifest.digest().to_string());
-        Ok(Box::new(Cursor::new(self.manifest(&reference)?)))
+    fn open_manifest(&self, manifest_wanted: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let digest = manifest_wanted.digest().to_string();
+        let bytes = self.first(|place, attempts| place.patiently(attempts, || manifest(place, &digest)))?;
+        Ok(Box::new(Cursor::new(bytes)))
     }
 
     fn again(&self, failure: u32, error: &Error, progress: &dyn Progress) -> bool {
-        let transient = match error {
-            Error::Registry { transient, .. } => *transient,
-            // A connection that broke.
-            Error::Read { .. } => true,
-            // Damaged on its way, perhaps, but more likely wrong at its source.
-            Error::Content { .. } => failure < 3,
-            _ => false,
-        };
-        if !transient || failure >= ATTEMPTS {
-            return false;
-        }
-        let mut left = WAIT * 2u32.pow(failure - 1);
-        while !left.is_zero() && !progress.cancelled() {
-            let nap = left.min(LOOK);
-            std::thread::sleep(nap);
-            left -= nap;
-        }
-        !progress.cancelled()
-    }
-}
-
-/// A blob's bytes, read by a thread that may block.
-struct Stream<'a, S> {
-    registry: &'a Registry<'a>,
-    stream: S,
-    chunk: Cursor<Vec<u8>>,
-    /// The client's stream says that its digest is wrong when it is asked again after its end.
-    ended: bool,
-}
-
-impl<S, B> Read for Stream<'_, S>
-where
-    S: futures_util::Stream<Item = io::Result<B>> + Unpin,
-    B: AsRef<[u8]>,
-{
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.chunk.read(buffer)?;
-            if n > 0 || buffer.is_empty() || self.ended {
-                return Ok(n);
-            }
-            match self.registry.wait(self.stream.next()).map_err(io::Error::other)? {
-                None => self.ended = true,
-                Some(Ok(bytes)) => self.chunk = Cursor::new(bytes.as_ref().to_vec()),
-                Some(Err(e)) => return Err(io::Error::new(e.kind(), with_sources(&e))),
-            }
-        }
-    }
-}
-
-/// An error with its sources: `reqwest` says what broke in the last of them only.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = error.source();
-    }
-    text
-}
-
-fn reason(error: &OciDistributionError) -> String {
-    match error {
-        OciDistributionError::UnauthorizedError { .. } => {
-            "it wants a login, or the image does not exist (`docker login` or `podman login` give one)"
-                .to_owned()
-        }
-        OciDistributionError::ImageManifestNotFoundError(_) => "it does not have this image".to_owned(),
-        OciDistributionError::RegistryError { envelope, .. } => {
-            let says = |e: &oci_client::errors::OciError| {
-                let message = if e.message.is_empty() { "" } else { ": " };
-                format!("{:?}{message}{}", e.code, e.message)
-            };
-            format!("it says {}", envelope.errors.iter().map(says).collect::<Vec<_>>().join("; "))
-        }
-        OciDistributionError::ServerError { code, message, .. } => {
-            format!("it answers with status {code} {}", message.chars().take(200).collect::<String>())
-                .trim_end()
-                .to_owned()
-        }
-        other => with_sources(other),
-    }
-}
-
-/// Whether another attempt may help: the network, too many requests, a server in trouble.
-fn is_transient(error: &OciDistributionError) -> bool {
-    match error {
-        OciDistributionError::RequestError(e) => {
-            e.status().is_none_or(|status| status.is_server_error() || status == 429 || status == 408)
-                && !e.is_builder()
-        }
-        OciDistributionError::ServerError { code, .. } => *code >= 500 || *code == 429 || *code == 408,
-        OciDistributionError::RegistryError { envelope, .. } => {
-            envelope.errors.iter().any(|e| e.code == OciErrorCode::Toomanyrequests)
-        }
-        OciDistributionError::IoError(_) | OciDistributionError::DigestError(_) => true,
-        _ => false,
+        // Damaged on its way, perhaps, but more likely wrong at its source. All that a request can do
+        // about a bad network it has done by now.
+        let damaged = matches!(error, Error::Content { .. });
+        damaged && failure < 3 && rest(failure, &Fault::passing(error.to_string()), progress)
     }
 }
 

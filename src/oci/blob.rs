@@ -1,0 +1,121 @@
+//! A registry's blob as a stream that survives a broken line: what is missing is asked for by `Range`.
+//!
+//! Source: RFC 9110, section 14 (range requests); the OCI distribution specification 1.1 allows them for
+//! blobs. A blob is named by its content, so that what comes later belongs to what came before.
+
+use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, rest};
+use hyper::body::Bytes;
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use std::io::{self, Read};
+
+/// So many bytes since the last failure, and the failures are counted anew.
+const PROOF_OF_LIFE: u64 = 1 << 20;
+
+/// The bytes of a blob; whoever reads them compares their digest.
+pub(super) struct BlobReader<'r, 'a> {
+    place: &'r Endpoint<'a>,
+    digest: String,
+    size: u64,
+    /// Bytes that came so far.
+    at: u64,
+    response: Option<Response>,
+    piece: Bytes,
+    failures: u32,
+    /// Where the last failure was.
+    failed_at: u64,
+}
+
+impl<'r, 'a> BlobReader<'r, 'a> {
+    pub fn open(place: &'r Endpoint<'a>, digest: &str, size: u64, attempts: u32) -> Result<Self, Fault> {
+        let mut reader = Self {
+            place,
+            digest: digest.to_owned(),
+            size,
+            at: 0,
+            response: None,
+            piece: Bytes::new(),
+            failures: 0,
+            failed_at: 0,
+        };
+        place.patiently(attempts, || reader.request())?;
+        Ok(reader)
+    }
+
+    /// Asks for what is missing.
+    fn request(&mut self) -> Result<(), Fault> {
+        let mut ask = Ask::new(Method::GET, self.place.url(&format!("blobs/{}", self.digest))?);
+        if self.at > 0 {
+            ask = ask.header(RANGE, format!("bytes={}-", self.at));
+        }
+        let mut response = self.place.ask(&ask)?;
+        let mut skip = self.at;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+            if start != Some(self.at) {
+                let range = range.unwrap_or("nothing");
+                return Err(Fault::lasting(format!("asked for bytes from {}, it sends {range}", self.at)));
+            }
+            skip = 0;
+        }
+        // A registry that knows no ranges sends all of it again.
+        while skip > 0 {
+            let Some(mut piece) = self.place.next(&mut response)? else {
+                return Err(Fault::passing("it ended before the bytes that are missing"));
+            };
+            let known = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+            skip -= known as u64;
+            self.piece = piece.split_off(known);
+        }
+        self.at += self.piece.len() as u64;
+        self.response = Some(response);
+        Ok(())
+    }
+
+    /// Waits for more bytes; says whether there are any.
+    fn more(&mut self) -> Result<bool, Fault> {
+        if self.response.is_none() {
+            self.request()?;
+        }
+        let Some(mut response) = self.response.take().filter(|_| self.piece.is_empty()) else {
+            return Ok(true);
+        };
+        match self.place.next(&mut response)? {
+            None if self.at < self.size => {
+                return Err(Fault::passing(format!("it ended after {} of {} bytes", self.at, self.size)));
+            }
+            None => self.response = Some(response),
+            Some(piece) => {
+                self.at += piece.len() as u64;
+                self.piece = piece;
+                self.response = Some(response);
+            }
+        }
+        Ok(!self.piece.is_empty())
+    }
+}
+
+impl Read for BlobReader<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() && !buffer.is_empty() {
+            match self.more() {
+                Ok(true) => {}
+                Ok(false) => return Ok(0),
+                Err(fault) => {
+                    if self.at >= self.failed_at + PROOF_OF_LIFE {
+                        self.failures = 0;
+                    }
+                    self.failed_at = self.at;
+                    self.failures += 1;
+                    if self.failures >= ATTEMPTS || !rest(self.failures, &fault, self.place.progress) {
+                        return Err(io::Error::other(fault.why));
+                    }
+                }
+            }
+        }
+        let n = buffer.len().min(self.piece.len());
+        buffer[..n].copy_from_slice(&self.piece.split_to(n));
+        Ok(n)
+    }
+}
