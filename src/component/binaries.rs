@@ -3,7 +3,7 @@
 use super::build::{CrateRecord, store_problem};
 use super::workspace::{self, Workspace};
 use crate::problem::{Problem, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Key, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -231,7 +231,13 @@ fn cargo_build(
             }
         });
         let mut tail: Vec<String> = Vec::new();
-        let hear = |line: String, tail: &mut Vec<String>| {
+        let total = crates_to_compile(workspace, wanted);
+        let mut done = 0;
+        let mut hear = |line: String, tail: &mut Vec<String>| {
+            if line.trim_start().starts_with("Compiling ") && total > 0 {
+                done = total.min(done + 1);
+                progress.at(done, total, Unit::Items);
+            }
             progress.log(&line);
             tail.push(line);
             if tail.len() > 60 {
@@ -271,6 +277,20 @@ fn cargo_build(
         return Err(problem);
     }
     Ok(target.join(TARGET).join(PROFILE))
+}
+
+/// How many crates cargo has to compile for these programs, at most; 0 if that cannot be told without the
+/// network.
+fn crates_to_compile(workspace: &Workspace, wanted: &[&Wanted]) -> u64 {
+    let mut command = cargo(workspace);
+    command.args(["tree", "--locked", "--offline", "--edges", "normal,build", "--target", TARGET]);
+    command.args(["--prefix", "none", "--format", "{p}", "--no-dedupe"]);
+    for want in wanted {
+        command.args(["-p", &want.package]);
+    }
+    let output = command.output().ok().filter(|output| output.status.success());
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().filter(|line| !line.is_empty()).collect::<std::collections::BTreeSet<_>>().len() as u64
 }
 
 /// Cargo without what a person's environment says about flags and profiles.

@@ -73,3 +73,12 @@ fn the_key_follows_the_sources_that_count() {
     let text = Workspace::read(folder.path()).unwrap().sources("nosuch").unwrap_err().to_string();
     assert!(text.contains("hookos-init"), "{text}");
 }
+
+#[test]
+fn crates_are_counted_before_they_are_compiled() {
+    let workspace = Workspace::read(&project()).unwrap();
+    let wanted = wanted();
+    let count = crates_to_compile(&workspace, &wanted.iter().collect::<Vec<_>>());
+    // PID 1 itself, what programs share, and the crates below them.
+    assert!((5..150).contains(&count), "{count}");
+}
