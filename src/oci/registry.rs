@@ -95,14 +95,14 @@ pub fn pull(
 }
 
 /// The runtime and the clients that the requests of one job share.
-pub(super) struct Connector<'a> {
-    pub options: &'a Options,
+pub(super) struct Connector<'o, 'a> {
+    pub options: &'o Options,
     pub progress: &'a dyn Progress,
     runtime: Arc<tokio::runtime::Runtime>,
 }
 
-impl<'a> Connector<'a> {
-    pub fn new(options: &'a Options, progress: &'a dyn Progress) -> Result<Self, Fault> {
+impl<'o, 'a> Connector<'o, 'a> {
+    pub fn new(options: &'o Options, progress: &'a dyn Progress) -> Result<Self, Fault> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
