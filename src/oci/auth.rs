@@ -157,8 +157,9 @@ fn token(
     }
     let text = endpoint.whole(response, LARGEST_TOKEN).map_err(while_asking)?;
     // serde's own words could quote the token.
-    let answer: Answer = serde_json::from_slice(&text)
-        .map_err(|_| Fault::lasting(format!("its token server {named} answers something else than a token")))?;
+    let answer: Answer = serde_json::from_slice(&text).map_err(|_| {
+        Fault::lasting(format!("its token server {named} answers something else than a token"))
+    })?;
     match answer.token.or(answer.access_token).filter(|token| !token.is_empty()) {
         Some(token) => Grant::new("Bearer", &token),
         None => Err(Fault::lasting(format!("its token server {named} gives no token"))),

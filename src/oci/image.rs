@@ -101,7 +101,8 @@ pub fn run_config(configuration: &ImageConfiguration) -> Config {
     }
 }
 
-fn sorted_json(value: &impl serde::Serialize, image: &str) -> Result<Vec<u8>, Error> {
+/// JSON with sorted keys: the same value has the same bytes.
+pub(super) fn sorted_json(value: &impl serde::Serialize, image: &str) -> Result<Vec<u8>, Error> {
     let failed = |e: serde_json::Error| Error::Odd { image: image.to_owned(), why: e.to_string() };
     let mut value = serde_json::to_value(value).map_err(failed)?;
     value.sort_all_objects();

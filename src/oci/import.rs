@@ -23,6 +23,9 @@ pub enum Error {
          (an image that is named by reference needs a registry that can be reached)"
     )]
     Registry { reference: String, host: String, why: String },
+    /// A registry that does not do what it is asked.
+    #[error("{what}: the registry {host}: {why}")]
+    Refused { what: String, host: String, why: String },
     #[error("cancelled")]
     Cancelled,
 }

@@ -32,6 +32,7 @@ pub struct Config {
 }
 
 mod acquire;
+pub mod artifact;
 mod auth;
 mod blob;
 pub mod credentials;
@@ -43,8 +44,10 @@ pub mod index;
 pub mod layer;
 pub mod layout;
 mod merge;
+pub mod push;
 pub mod registries;
 pub mod registry;
+pub mod repository;
 mod wire;
 
 pub use acquire::Platform;

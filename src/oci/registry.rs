@@ -27,7 +27,7 @@ const ATTEMPTS_AT_MIRROR: u32 = 2;
 /// The header in which a registry says which digest a manifest has.
 pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
 
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+pub(super) const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.docker.distribution.manifest.v2+json";
@@ -67,10 +67,9 @@ fn key(reference: &Reference, platform: &Platform) -> Key {
 
 /// Reads a reference. Without a registry it means Docker Hub, without tag and digest `latest`.
 pub fn parse(reference: &str) -> Result<Reference, Error> {
-    reference.parse().map_err(|e| Error::Content {
-        what: format!("image reference {reference:?}"),
-        why: format!("{e}"),
-    })
+    reference
+        .parse()
+        .map_err(|e| Error::Content { what: format!("image reference {reference:?}"), why: format!("{e}") })
 }
 
 /// The image of a reference, pulled unless it was pulled before. A reference without a registry means
@@ -136,8 +135,7 @@ impl<'o, 'a> Connector<'o, 'a> {
         let at = if matches!(host, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { host };
         let scheme = if plain { "http" } else { "https" };
         let root = format!("{scheme}://{at}/");
-        let root: Url =
-            root.parse().map_err(|e| Fault::lasting(format!("{root:?} is no address: {e}")))?;
+        let root: Url = root.parse().map_err(|e| Fault::lasting(format!("{root:?} is no address: {e}")))?;
         Ok(Endpoint {
             host: host.to_owned(),
             repository: repository.to_owned(),
@@ -192,10 +190,7 @@ impl<'a> Registry<'a> {
     }
 
     /// The first of the places that gives something, from the one that had the manifest on.
-    fn first<'r, T>(
-        &'r self,
-        from: impl Fn(&'r Endpoint<'a>, u32) -> Result<T, Fault>,
-    ) -> Result<T, Error> {
+    fn first<'r, T>(&'r self, from: impl Fn(&'r Endpoint<'a>, u32) -> Result<T, Fault>) -> Result<T, Error> {
         let start = self.current.load(Ordering::Relaxed);
         for (n, place) in self.places.iter().enumerate().skip(start) {
             let last = n + 1 == self.places.len();

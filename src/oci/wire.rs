@@ -245,9 +245,9 @@ impl Endpoint<'_> {
             Payload::None => {}
             Payload::Bytes(bytes) => request = request.body(bytes.clone()),
             Payload::File(range) => {
-                let body = range.body().map_err(|e| {
-                    Fault::lasting(format!("{} cannot be read: {e}", range.path.display()))
-                })?;
+                let body = range
+                    .body()
+                    .map_err(|e| Fault::lasting(format!("{} cannot be read: {e}", range.path.display())))?;
                 request = request.header(CONTENT_LENGTH, range.len).body(body);
                 sent = Some(&*range.sent);
             }
