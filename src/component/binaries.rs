@@ -78,7 +78,7 @@ pub fn programs(
                 let text = serde_json::to_vec(&program)
                     .map_err(|e| Problem::new("a program's record cannot be written").because(e))?;
                 let record = store.put(&text).map_err(store_problem)?;
-                store.set_work(&key, &record).map_err(store_problem)?;
+                store.set_work_with(&key, &record, &[program.digest]).map_err(store_problem)?;
                 found.insert(want, program);
             }
         }

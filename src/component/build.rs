@@ -276,7 +276,11 @@ pub(super) fn remember(store: &Store, key: &Key, built: &Built) -> Result<()> {
     let text = serde_json::to_vec(built)
         .map_err(|e| Problem::new("the component's record cannot be written").because(e))?;
     let record = store.put(&text).map_err(store_problem)?;
-    store.set_work(key, &record).map_err(store_problem)
+    let parts = built
+        .image
+        .blobs(store)
+        .map_err(|e| Problem::new("the component's image is not whole").because(e))?;
+    store.set_work_with(key, &record, &parts).map_err(store_problem)
 }
 
 /// The finished component, when all of it is still in the store.

@@ -130,7 +130,7 @@ pub fn open<R: Read>(mut reader: R) -> Result<(Control, Data<R>), Error> {
 /// The data archive is decompressed once into a blob of its own, so that files are byte ranges; the
 /// tree points into it. Such blobs can be made again from the `.deb`.
 pub fn contents(store: &Store, deb: &Digest) -> Result<(Control, Tree), Error> {
-    let key = KeyMaker::new("debian contents 1").add("deb", deb.bytes()).finish();
+    let key = KeyMaker::new("debian contents 1").add("deb", deb.bytes()).local().finish();
     if let Some(known) = Contents::recall(store, &key)
         && let Ok(opened) = known.open(store)
     {

@@ -89,7 +89,7 @@ pub fn make<E>(
     let (blob, compressed) = out.out.finish()?.commit()?;
     let segment = Segment { blob, compressed, written };
     let record = store.put(&serde_json::to_vec(&segment)?)?;
-    store.set_work(&key, &record)?;
+    store.set_work_with(&key, &record, &[segment.blob])?;
     Ok((segment, false))
 }
 

@@ -187,7 +187,9 @@ pub fn build(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progr
     }
     let text = serde_json::to_vec(&built)
         .map_err(|e| Problem::new("the kernel's record cannot be written").because(e))?;
-    store.put(&text).and_then(|digest| store.set_work(&plan.key, &digest)).map_err(failed)?;
+    let parts =
+        built.image.blobs(store).map_err(|e| Problem::new("the kernel's image is not whole").because(e))?;
+    store.put(&text).and_then(|digest| store.set_work_with(&plan.key, &digest, &parts)).map_err(failed)?;
     Ok(built)
 }
 

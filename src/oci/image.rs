@@ -89,6 +89,14 @@ pub fn read_image(store: &Store, manifest: &Digest) -> Result<Image, Error> {
     Ok(Image { manifest: *manifest, layers, config: run_config(&configuration) })
 }
 
+/// The digest of the configuration that a manifest names.
+pub fn config_digest(store: &Store, manifest: &Digest) -> Result<Digest, Error> {
+    let text = store.read(manifest)?;
+    let parsed = ImageManifest::from_reader(text.as_slice()).map_err(spec(manifest))?;
+    let odd = |why: String| Error::Odd { image: manifest.to_string(), why };
+    parsed.config().digest().to_string().parse().map_err(|e| odd(format!("its configuration: {e}")))
+}
+
 /// The part of a configuration that says how to run the image.
 pub fn run_config(configuration: &ImageConfiguration) -> Config {
     let Some(config) = configuration.config() else { return Config::default() };

@@ -96,7 +96,7 @@ pub struct Stated<'a> {
 
 impl Stated<'_> {
     fn key(&self) -> Key {
-        KeyMaker::new("oci layer 1").add("compressed", self.digest.hex()).finish()
+        KeyMaker::new("oci layer 1").add("compressed", self.digest.hex()).local().finish()
     }
 
     /// The layer, if it is in the store.

@@ -16,6 +16,14 @@ pub struct Image {
     pub config: Config,
 }
 
+impl Image {
+    /// All its blobs in the store: manifest, configuration, layers.
+    pub fn blobs(&self, store: &crate::store::Store) -> Result<Vec<Digest>, image::Error> {
+        let config = image::config_digest(store, &self.manifest)?;
+        Ok([self.manifest, config].into_iter().chain(self.layers.iter().copied()).collect())
+    }
+}
+
 /// The part of an OCI image configuration that says how to run it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
@@ -35,6 +43,7 @@ mod acquire;
 pub mod artifact;
 mod auth;
 mod blob;
+pub mod cache;
 pub mod credentials;
 mod docker_archive;
 mod header;

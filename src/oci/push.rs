@@ -73,7 +73,7 @@ pub fn pack(store: &Store, image: &Image, progress: &dyn Progress) -> Result<Pac
     let config: Digest = manifest.config().digest().to_string().parse().map_err(|e| odd(format!("{e}")))?;
     let mut blobs = vec![Blob::of_store(store, &config)?];
     for layer in &image.layers {
-        blobs.push(Blob::of_store(store, &compressed(store, layer, progress)?)?);
+        blobs.push(Blob::of_store(store, &compressed(store, layer, Compression::Gzip, progress)?)?);
     }
     let describe = |media_type: MediaType, blob: &Blob| -> Result<Descriptor, Error> {
         let digest: oci_spec::image::Digest = blob.digest.to_string().parse().map_err(spec)?;
@@ -95,11 +95,17 @@ pub fn pack(store: &Store, image: &Image, progress: &dyn Progress) -> Result<Pac
     Ok(Packed { manifest: sorted_json(&manifest, "that is pushed")?, blobs })
 }
 
-/// The layer as gzip, made once.
-fn compressed(store: &Store, layer: &Digest, progress: &dyn Progress) -> Result<Digest, Error> {
+/// The layer compressed, made once.
+pub(super) fn compressed(
+    store: &Store,
+    layer: &Digest,
+    compression: Compression,
+    progress: &dyn Progress,
+) -> Result<Digest, Error> {
     let key = KeyMaker::new("oci layer compressed 1")
         .add("layer", layer.bytes())
-        .add("compression", Compression::Gzip.identity())
+        .add("compression", compression.identity())
+        .local()
         .finish();
     if let Some(known) = store.work(&key) {
         return Ok(known);
@@ -107,7 +113,7 @@ fn compressed(store: &Store, layer: &Digest, progress: &dyn Progress) -> Result<
     let mut from = store.open_blob(layer)?;
     let failed = |source: io::Error| crate::store::Error::Io { path: store.path(layer), source };
     let total = from.metadata().map_err(failed)?.len();
-    let mut to = Compression::Gzip.writer(store.writer()?).map_err(failed)?;
+    let mut to = compression.writer(store.writer()?).map_err(failed)?;
     let mut piece = vec![0; 256 << 10];
     let mut done = 0;
     progress.log(&format!("compressing the layer {layer}"));

@@ -11,7 +11,7 @@ use super::import::Error;
 use super::registries::{Registries, Tls};
 use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, rest};
 use crate::progress::Progress;
-use crate::store::{Digest, Key, KeyMaker, Store};
+use crate::store::{Digest, Store};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 use reqwest::header::ACCEPT;
@@ -58,11 +58,30 @@ impl Options {
     }
 }
 
-fn key(reference: &Reference, platform: &Platform) -> Key {
-    KeyMaker::new("oci pull 1")
-        .add("reference", reference.whole())
-        .add("platform", platform.to_string())
-        .finish()
+/// The name that the store keeps an image under: the whole reference, and the platform where it is not the
+/// usual one.
+fn name(reference: &Reference, platform: &Platform) -> String {
+    match platform {
+        usual if *usual == Platform::default() => reference.whole(),
+        other => format!("{} {other}", reference.whole()),
+    }
+}
+
+/// The image that the store has under a reference, without asking anyone.
+pub fn named(store: &Store, reference: &str) -> Result<Option<Image>, Error> {
+    Ok(recall(store, &name(&parse(reference)?, &Platform::default())))
+}
+
+fn recall(store: &Store, name: &str) -> Option<Image> {
+    let image = read_image(store, &store.named(name)?).ok()?;
+    image.layers.iter().all(|layer| store.has(layer)).then_some(image)
+}
+
+/// Gives an image of the store a reference, as if it had been pulled by it. Returns the whole reference.
+pub fn set_name(store: &Store, reference: &str, image: &Image) -> Result<String, Error> {
+    let name = name(&parse(reference)?, &Platform::default());
+    store.set_name(&name, &image.manifest)?;
+    Ok(name)
 }
 
 /// Reads a reference. Without a registry it means Docker Hub, without tag and digest `latest`.
@@ -81,15 +100,14 @@ pub fn pull(
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
     let parsed = parse(reference)?;
-    let key = key(&parsed, &options.platform);
-    let known = store.work(&key).and_then(|manifest| read_image(store, &manifest).ok());
-    if let Some(image) = known.filter(|image| !options.refresh && image.layers.iter().all(|l| store.has(l))) {
+    let name = name(&parsed, &options.platform);
+    if let Some(image) = recall(store, &name).filter(|_| !options.refresh) {
         return Ok(image);
     }
     let registry = Registry::new(parsed, options, progress)?;
     let document = registry.first_document()?;
     let image = acquire(store, &registry, document, &options.platform, progress)?;
-    store.set_work(&key, &image.manifest)?;
+    store.set_name(&name, &image.manifest)?;
     Ok(image)
 }
 

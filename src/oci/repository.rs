@@ -14,7 +14,7 @@ use hyper::body::Bytes;
 use oci_spec::distribution::Reference;
 use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,10 +202,26 @@ impl<'a> Repository<'a> {
         if store.has(digest) {
             return Ok(());
         }
+        self.receive(store, self.open_blob(digest, size)?, digest, size)
+    }
+
+    /// The bytes of a blob, not yet compared with its digest.
+    pub(super) fn open_blob(&self, digest: &Digest, size: u64) -> Result<BlobReader<'_, 'a>, Error> {
+        let what = format!("{digest} of {}", self.name());
+        BlobReader::open(&self.endpoint, &digest.to_string(), size, ATTEMPTS).map_err(self.refused(what))
+    }
+
+    /// Puts what a reader gives into the store, if it is what it must be.
+    pub(super) fn receive(
+        &self,
+        store: &Store,
+        reader: impl Read,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), Error> {
         let what = format!("{digest} of {}", self.name());
         let wrong = |why: String| Error::Content { what: what.clone(), why };
-        let reader = BlobReader::open(&self.endpoint, &digest.to_string(), size, ATTEMPTS);
-        let mut reader = reader.map_err(self.refused(&what))?.take(size + 1);
+        let mut reader = reader.take(size + 1);
         let mut blob = store.writer()?;
         let mut hasher = Hasher::new();
         let mut piece = vec![0; 128 << 10];
@@ -224,7 +240,7 @@ impl<'a> Repository<'a> {
             self.progress.at(blob.position().min(size), size, Unit::Bytes);
         }
         if blob.position() != size {
-            return Err(wrong(format!("{size} bytes are stated, {} came", blob.position())));
+            return Err(wrong(format!("{size} bytes are stated, it has {}", blob.position())));
         }
         let found = hasher.finish();
         if found != *digest {

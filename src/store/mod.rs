@@ -1,16 +1,20 @@
 //! The store: a content-addressed folder shared by concurrent builds.
 //!
 //! Layout: `blobs/sha256/<hex>` (read-only files named by their content), `work/<key>` (which blob a
-//! piece of work made), `locks/<name>`, `tmp/`. A write goes to `tmp/`, is synced, then renamed; a
+//! piece of work made, and below it the blobs that belong to it), `names/` (what people call a blob),
+//! `locks/<name>`, `tmp/`. A write goes to `tmp/`, is synced, then renamed; a
 //! reader checks the digest. Locks are `flock`s, so the kernel releases them when a process dies.
 
 mod digest;
 mod key;
+mod names;
 mod upkeep;
+mod work;
 
 pub use digest::{Digest, Hasher};
 pub use key::{Key, KeyMaker};
 pub use upkeep::{Checked, Contents, Pruned};
+pub use work::{Upstream, Work};
 
 use crate::problem::Problem;
 use std::collections::HashMap;
@@ -59,6 +63,8 @@ pub struct Store {
 struct Shared {
     /// Blobs that this process has checked, with what the file looked like then.
     checked: Mutex<HashMap<Digest, Look>>,
+    /// What was asked for or made, for a cache that is shared.
+    used: work::Used,
     /// Held shared by every open store, exclusively by [`Store::prune`].
     _in_use: File,
 }
@@ -95,7 +101,7 @@ impl Store {
     /// Opens the store at `root`, making its folders.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let root: PathBuf = root.into();
-        for folder in ["blobs/sha256", "work", "locks", "tmp"] {
+        for folder in ["blobs/sha256", "work", "names", "locks", "tmp"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(|source| Error::Io { path, source })?;
         }
@@ -103,7 +109,14 @@ impl Store {
         let io = |source| Error::Io { path: path.clone(), source };
         let in_use = File::create(&path).map_err(io)?;
         in_use.lock_shared().map_err(io)?;
-        let store = Self { root, shared: Arc::new(Shared { checked: Mutex::default(), _in_use: in_use }) };
+        let store = Self {
+            root,
+            shared: Arc::new(Shared {
+                checked: Mutex::default(),
+                used: work::Used::default(),
+                _in_use: in_use,
+            }),
+        };
         store.sweep();
         Ok(store)
     }
@@ -215,22 +228,14 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The result of a piece of work, if it was done and its blob is still there.
-    pub fn work(&self, key: &Key) -> Option<Digest> {
-        let text = fs::read_to_string(self.root.join("work").join(key.hex())).ok()?;
-        let digest: Digest = text.trim().parse().ok()?;
-        self.has(&digest).then_some(digest)
-    }
-
-    /// Records that the piece of work `key` made `digest`.
-    pub fn set_work(&self, key: &Key, digest: &Digest) -> Result<(), Error> {
-        let path = self.root.join("work").join(key.hex());
-        let io = |source| Error::Io { path: path.clone(), source };
+    /// Writes a small file of the store whole or not at all.
+    fn write_small(&self, path: &Path, text: &str) -> Result<(), Error> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
         let mut file = tempfile::NamedTempFile::new_in(self.tmp()).map_err(io)?;
-        writeln!(file, "{digest}").map_err(io)?;
+        file.write_all(text.as_bytes()).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
-        file.persist(&path).map_err(|e| io(e.error))?;
-        sync_folder(&path).map_err(io)
+        file.persist(path).map_err(|e| io(e.error))?;
+        sync_folder(path).map_err(io)
     }
 
     /// Waits for the lock `name` (letters, digits, `-`), so that one process does one piece of work.

@@ -1,6 +1,6 @@
 //! Looking after the store: what it holds, whether it is sound, what may go.
 
-use super::{Digest, Error, Hasher, Store};
+use super::{Digest, Error, Hasher, Store, Work};
 use crate::progress::{Progress, Unit};
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -82,8 +82,8 @@ impl Store {
         let mut gone = 0;
         for entry in self.folder("work")? {
             let path = entry.path();
-            let blob = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<Digest>().ok());
-            if blob.is_none_or(|digest| !self.has(&digest)) {
+            let work = fs::read_to_string(&path).ok().and_then(|text| Work::read(&text));
+            if work.is_none_or(|work| !work.blobs().all(|digest| self.has(digest))) {
                 fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
                 gone += 1;
             }

@@ -1,0 +1,182 @@
+//! Results of work in a registry, for builders that share one: the artifact `work-<key>` holds the blobs of
+//! one piece of work, compressed where that helps.
+//!
+//! A key names everything that decides a result, so a result that is found is right, provided that whoever
+//! writes to the repository is trusted: docs/scale.md.
+
+use super::artifact::{Artifact, File, Part};
+use super::import::Error;
+use super::push::compressed;
+use super::registry::Options;
+use super::repository::{Blob, Repository, Sent};
+use crate::initramfs::compress::Compression;
+use crate::progress::{Progress, Unit};
+use crate::store::{Digest, Key, Store, Upstream, Work};
+use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The type of the artifacts.
+pub const TYPE: &str = "application/vnd.hookos.work.v1";
+const RAW: &str = "application/vnd.hookos.blob.v1";
+const ZSTD: &str = "application/vnd.hookos.blob.v1+zstd";
+/// Digest and bytes of a blob before it was compressed.
+const DIGEST: &str = "hookos.digest";
+const SIZE: &str = "hookos.size";
+/// Smaller blobs are not worth compressing, in bytes.
+const WORTH_IT: u64 = 64 << 10;
+/// So many failures, and the registry is not asked any more.
+const MOST_FAILURES: u32 = 3;
+
+/// What became of the results that were to be shared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Shared {
+    /// Results that were sent, and those that were there.
+    pub results: u64,
+    pub present: u64,
+    #[serde(flatten)]
+    pub sent: Sent,
+}
+
+/// A registry's repository as a place that has results.
+pub struct Cache {
+    pub reference: String,
+    pub options: Options,
+    pub progress: Arc<dyn Progress + Send + Sync>,
+    failures: AtomicU32,
+}
+
+impl Cache {
+    /// `reference` is `host/repository`.
+    pub fn new(
+        reference: &str,
+        options: Options,
+        progress: Arc<dyn Progress + Send + Sync>,
+    ) -> Result<Self, Error> {
+        super::registry::parse(reference)?;
+        Ok(Self { reference: reference.to_owned(), options, progress, failures: AtomicU32::new(0) })
+    }
+
+    fn bring(&self, store: &Store, key: &Key) -> Result<Option<Work>, Error> {
+        let quiet = Quiet(&*self.progress);
+        let repository = Repository::open(&self.reference, &self.options, &quiet)?;
+        let name = tag(key);
+        let Some((_, manifest)) = repository.artifact(&name)? else { return Ok(None) };
+        let wrong =
+            |why: &str| Error::Content { what: format!("{}:{name}", repository.name()), why: why.to_owned() };
+        if manifest.artifact_type.as_deref() != Some(TYPE) || manifest.layers.is_empty() {
+            return Err(wrong("it is not a result of work"));
+        }
+        self.progress.log(&format!("{name} comes from {}", repository.name()));
+        let mut blobs = Vec::new();
+        for part in &manifest.layers {
+            blobs.push(fetch(&repository, store, part)?);
+        }
+        let result = blobs.remove(0);
+        Ok(Some(Work { result, parts: blobs }))
+    }
+}
+
+impl Upstream for Cache {
+    fn fetch(&self, store: &Store, key: &Key) -> Option<Work> {
+        if self.failures.load(Ordering::Relaxed) >= MOST_FAILURES || self.progress.cancelled() {
+            return None;
+        }
+        match self.bring(store, key) {
+            Ok(work) => work,
+            Err(error) => {
+                let n = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+                let end = if n >= MOST_FAILURES { "; it is not asked any more" } else { "" };
+                self.progress.log(&format!("warning: the shared cache: {error}{end}"));
+                None
+            }
+        }
+    }
+}
+
+/// What is fetched on the side says its lines, and leaves the bar to the work that it belongs to.
+struct Quiet<'a>(&'a (dyn Progress + Send + Sync));
+
+impl Progress for Quiet<'_> {
+    fn at(&self, _: u64, _: u64, _: Unit) {}
+    fn log(&self, line: &str) {
+        self.0.log(line);
+    }
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+/// The tag of a result.
+fn tag(key: &Key) -> String {
+    format!("work-{}", key.hex())
+}
+
+/// Sends the results of `keys` that are in the store and not in the repository.
+pub fn share(
+    store: &Store,
+    keys: &[Key],
+    reference: &str,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Shared, Error> {
+    let repository = Repository::open(reference, options, progress)?;
+    let mut shared = Shared::default();
+    for key in keys {
+        let Some(work) = store.work_here(key) else { continue };
+        let tag = tag(key);
+        if repository.find(&tag)?.is_some() {
+            shared.present += 1;
+            continue;
+        }
+        progress.log(&format!("sending {tag}"));
+        let mut artifact = Artifact { artifact_type: TYPE.to_owned(), ..Artifact::default() };
+        for digest in work.blobs() {
+            artifact.files.push(file(store, digest, progress)?);
+        }
+        let (_, sent) = repository.put_artifact(&artifact, Some(&tag))?;
+        shared.results += 1;
+        shared.sent += sent;
+    }
+    Ok(shared)
+}
+
+/// A blob as it travels.
+fn file(store: &Store, digest: &Digest, progress: &dyn Progress) -> Result<File, Error> {
+    let raw = Blob::of_store(store, digest)?;
+    let mut start = [0; 4];
+    let mut opened = store.open_blob(digest)?;
+    let io = |source| Error::Store(crate::store::Error::Io { path: store.path(digest), source });
+    let n = opened.read(&mut start).map_err(io)?;
+    let packed = matches!(&start[..n], [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd]);
+    let annotations =
+        [(DIGEST.to_owned(), raw.digest.to_string()), (SIZE.to_owned(), raw.size.to_string())].into();
+    if packed || raw.size < WORTH_IT {
+        return Ok(File { blob: raw, media_type: RAW.to_owned(), annotations });
+    }
+    let blob = Blob::of_store(store, &compressed(store, digest, Compression::Zstd, progress)?)?;
+    Ok(File { blob, media_type: ZSTD.to_owned(), annotations })
+}
+
+/// Brings a part of a result into the store.
+fn fetch(repository: &Repository<'_>, store: &Store, part: &Part) -> Result<Digest, Error> {
+    let wrong = |why: &str| Error::Content {
+        what: format!("{} of {}", part.digest, repository.name()),
+        why: why.to_owned(),
+    };
+    if part.media_type == RAW {
+        repository.fetch_part(store, part)?;
+        return Ok(part.digest);
+    }
+    let digest: Option<Digest> = part.annotations.get(DIGEST).and_then(|digest| digest.parse().ok());
+    let size: Option<u64> = part.annotations.get(SIZE).and_then(|size| size.parse().ok());
+    let (Some(digest), Some(size), ZSTD) = (digest, size, part.media_type.as_str()) else {
+        return Err(wrong("it is no part of a result of work"));
+    };
+    if !store.has(&digest) {
+        let packed = repository.open_blob(&part.digest, part.size)?;
+        let plain = zstd::Decoder::new(packed).map_err(|e| wrong(&e.to_string()))?;
+        repository.receive(store, plain, &digest, size)?;
+    }
+    Ok(digest)
+}
