@@ -69,6 +69,7 @@ impl Part {
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     schema_version: u32,
+    #[serde(default = "usual_type")]
     pub media_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
@@ -80,7 +81,25 @@ pub struct Manifest {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// What a manifest is that does not say so.
+fn usual_type() -> String {
+    MANIFEST.to_owned()
+}
+
 impl Manifest {
+    /// One of an image, without anything that makes it an artifact.
+    pub(super) fn of_image(config: Part, layers: Vec<Part>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            artifact_type: None,
+            config,
+            layers,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
     /// Reads the manifest `what`.
     pub fn read(what: &str, bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |why: String| Error::Content { what: what.to_owned(), why };

@@ -57,6 +57,7 @@ pub mod push;
 pub mod registries;
 pub mod registry;
 pub mod repository;
+pub mod signature;
 mod wire;
 
 pub use acquire::Platform;

@@ -9,9 +9,11 @@ use super::credentials::Credentials;
 use super::image::read_image;
 use super::import::Error;
 use super::registries::{Registries, Tls};
+use super::repository::Repository;
+use super::signature::{self, VerifyingKey};
 use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, rest};
 use crate::progress::Progress;
-use crate::store::{Digest, Store};
+use crate::store::{Digest, Key, KeyMaker, Store};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 use reqwest::header::ACCEPT;
@@ -48,6 +50,8 @@ pub struct Options {
     pub platform: Platform,
     /// Asks the registry even where the reference was pulled before.
     pub refresh: bool,
+    /// What is pulled must be signed with this key.
+    pub verify: Option<VerifyingKey>,
 }
 
 impl Options {
@@ -101,14 +105,34 @@ pub fn pull(
 ) -> Result<Image, Error> {
     let parsed = parse(reference)?;
     let name = name(&parsed, &options.platform);
-    if let Some(image) = recall(store, &name).filter(|_| !options.refresh) {
+    let trusted = |image: &Image| match &options.verify {
+        None => true,
+        Some(key) => store.work(&signed(key, &image.manifest)).is_some(),
+    };
+    if let Some(image) = recall(store, &name).filter(|image| !options.refresh && trusted(image)) {
         return Ok(image);
     }
     let registry = Registry::new(parsed, options, progress)?;
     let document = registry.first_document()?;
+    if let Some(key) = &options.verify {
+        let repository = Repository::open(reference, options, progress)?;
+        signature::verify(&repository, &Digest::of(&document), key)?;
+    }
     let image = acquire(store, &registry, document, &options.platform, progress)?;
+    if let Some(key) = &options.verify {
+        store.set_work(&signed(key, &image.manifest), &image.manifest)?;
+    }
     store.set_name(&name, &image.manifest)?;
     Ok(image)
+}
+
+/// The check of an image's signature, as a piece of work.
+fn signed(key: &VerifyingKey, manifest: &Digest) -> Key {
+    KeyMaker::new("oci signed 1")
+        .add("key", key.digest().bytes())
+        .add("manifest", manifest.bytes())
+        .local()
+        .finish()
 }
 
 /// The runtime and the clients that the requests of one job share.
