@@ -4,15 +4,15 @@
 //! A key names everything that decides a result, so a result that is found is right, provided that whoever
 //! writes to the repository is trusted: docs/scale.md.
 
-use super::artifact::{Artifact, File, Part};
-use super::import::Error;
+use super::artifact::{Artifact, File, Manifest};
+use super::import::{Error, import_blob};
 use super::push::compressed;
 use super::registry::Options;
 use super::repository::{Blob, Repository, Sent};
 use crate::initramfs::compress::Compression;
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Key, Store, Upstream, Work};
-use std::io::Read as _;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -62,18 +62,10 @@ impl Cache {
         let repository = Repository::open(&self.reference, &self.options, &quiet)?;
         let name = tag(key);
         let Some((_, manifest)) = repository.artifact(&name)? else { return Ok(None) };
-        let wrong =
-            |why: &str| Error::Content { what: format!("{}:{name}", repository.name()), why: why.to_owned() };
-        if manifest.artifact_type.as_deref() != Some(TYPE) || manifest.layers.is_empty() {
-            return Err(wrong("it is not a result of work"));
-        }
+        let what = format!("{}:{name}", repository.name());
         self.progress.log(&format!("{name} comes from {}", repository.name()));
-        let mut blobs = Vec::new();
-        for part in &manifest.layers {
-            blobs.push(fetch(&repository, store, part)?);
-        }
-        let result = blobs.remove(0);
-        Ok(Some(Work { result, parts: blobs }))
+        let open = |digest: &Digest, size| repository.open_blob(digest, size);
+        unpack(store, &what, &manifest, open, &quiet).map(Some)
     }
 }
 
@@ -108,7 +100,7 @@ impl Progress for Quiet<'_> {
 }
 
 /// The tag of a result.
-fn tag(key: &Key) -> String {
+pub(super) fn tag(key: &Key) -> String {
     format!("work-{}", key.hex())
 }
 
@@ -123,22 +115,28 @@ pub fn share(
     let repository = Repository::open(reference, options, progress)?;
     let mut shared = Shared::default();
     for key in keys {
-        let Some(work) = store.work_here(key) else { continue };
         let tag = tag(key);
         if repository.find(&tag)?.is_some() {
             shared.present += 1;
             continue;
         }
+        let Some(artifact) = pack(store, key, progress)? else { continue };
         progress.log(&format!("sending {tag}"));
-        let mut artifact = Artifact { artifact_type: TYPE.to_owned(), ..Artifact::default() };
-        for digest in work.blobs() {
-            artifact.files.push(file(store, digest, progress)?);
-        }
         let (_, sent) = repository.put_artifact(&artifact, Some(&tag))?;
         shared.results += 1;
         shared.sent += sent;
     }
     Ok(shared)
+}
+
+/// A result of work as an artifact; none where the store has it not.
+pub(super) fn pack(store: &Store, key: &Key, progress: &dyn Progress) -> Result<Option<Artifact>, Error> {
+    let Some(work) = store.work_here(key) else { return Ok(None) };
+    let mut artifact = Artifact { artifact_type: TYPE.to_owned(), ..Artifact::default() };
+    for digest in work.blobs() {
+        artifact.files.push(file(store, digest, progress)?);
+    }
+    Ok(Some(artifact))
 }
 
 /// A blob as it travels.
@@ -158,25 +156,43 @@ fn file(store: &Store, digest: &Digest, progress: &dyn Progress) -> Result<File,
     Ok(File { blob, media_type: ZSTD.to_owned(), annotations })
 }
 
-/// Brings a part of a result into the store.
-fn fetch(repository: &Repository<'_>, store: &Store, part: &Part) -> Result<Digest, Error> {
-    let wrong = |why: &str| Error::Content {
-        what: format!("{} of {}", part.digest, repository.name()),
-        why: why.to_owned(),
-    };
-    if part.media_type == RAW {
-        repository.fetch_part(store, part)?;
-        return Ok(part.digest);
+/// Brings the result of work that a manifest is of into the store; `open` gives a blob by digest and size.
+pub(super) fn unpack<R: Read>(
+    store: &Store,
+    what: &str,
+    manifest: &Manifest,
+    open: impl Fn(&Digest, u64) -> Result<R, Error>,
+    progress: &dyn Progress,
+) -> Result<Work, Error> {
+    let wrong = |why: &str| Error::Content { what: what.to_owned(), why: why.to_owned() };
+    if manifest.artifact_type.as_deref() != Some(TYPE) {
+        return Err(wrong("it is not a result of work"));
     }
-    let digest: Option<Digest> = part.annotations.get(DIGEST).and_then(|digest| digest.parse().ok());
-    let size: Option<u64> = part.annotations.get(SIZE).and_then(|size| size.parse().ok());
-    let (Some(digest), Some(size), ZSTD) = (digest, size, part.media_type.as_str()) else {
-        return Err(wrong("it is no part of a result of work"));
-    };
-    if !store.has(&digest) {
-        let packed = repository.open_blob(&part.digest, part.size)?;
-        let plain = zstd::Decoder::new(packed).map_err(|e| wrong(&e.to_string()))?;
-        repository.receive(store, plain, &digest, size)?;
+    let mut blobs = Vec::new();
+    for part in &manifest.layers {
+        let digest: Option<Digest> = part.annotations.get(DIGEST).and_then(|digest| digest.parse().ok());
+        let size: Option<u64> = part.annotations.get(SIZE).and_then(|size| size.parse().ok());
+        let (Some(digest), Some(size)) = (digest, size) else {
+            return Err(wrong("a part of it does not say which blob it is"));
+        };
+        blobs.push(digest);
+        if store.has(&digest) {
+            continue;
+        }
+        let blob = format!("{digest} of {what}");
+        let packed = open(&part.digest, part.size)?;
+        match part.media_type.as_str() {
+            RAW => import_blob(store, &blob, packed, &digest, size, progress)?,
+            ZSTD => {
+                let plain = zstd::Decoder::new(packed).map_err(|e| wrong(&e.to_string()))?;
+                import_blob(store, &blob, plain, &digest, size, progress)?;
+            }
+            other => return Err(wrong(&format!("a part of it is a {other}, which is not known"))),
+        }
     }
-    Ok(digest)
+    if blobs.is_empty() {
+        return Err(wrong("it is empty"));
+    }
+    let result = blobs.remove(0);
+    Ok(Work { result, parts: blobs })
 }

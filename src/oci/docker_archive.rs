@@ -53,6 +53,17 @@ pub fn import_docker_archive(
     acquire(store, &archive, archive.manifest.clone(), platform, progress)
 }
 
+/// The first name of each image in an archive.
+pub(super) fn names(files: &Files) -> Result<Vec<Option<String>>, Error> {
+    let refused = |why: String| Error::Content { what: files.name(), why };
+    let text = files.document("manifest.json").map_err(|_| {
+        refused("it is neither an OCI image layout nor an archive of `docker save` (a tar file must not be compressed)".to_owned())
+    })?;
+    let all: Vec<Saved> =
+        serde_json::from_slice(&text).map_err(|e| refused(format!("manifest.json: {e}")))?;
+    Ok(all.into_iter().map(|saved| saved.repo_tags.and_then(|tags| tags.into_iter().next())).collect())
+}
+
 /// An image in an archive, as blobs.
 struct Archive<'a> {
     name: String,

@@ -1,7 +1,7 @@
 //! Layers coming in: decompressed once into the store, checked while they stream.
 
 use super::layer::Layer;
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Hasher, Key, KeyMaker, Store};
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -176,6 +176,45 @@ pub fn import_layer(
         store.set_work(&stated.key(), &diff_id)?;
     }
     Ok(Layer { diff_id, size })
+}
+
+/// Puts what a reader gives into the store as it is, if it has this digest and size in bytes.
+pub(super) fn import_blob(
+    store: &Store,
+    what: &str,
+    reader: impl Read,
+    digest: &Digest,
+    size: u64,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let wrong = |why: String| Error::Content { what: what.to_owned(), why };
+    let mut reader = reader.take(size + 1);
+    let mut blob = store.writer()?;
+    let mut hasher = Hasher::new();
+    let mut piece = vec![0; 128 << 10];
+    loop {
+        let n = reader.read(&mut piece);
+        if progress.cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let n = n.map_err(|source| Error::Read { what: what.to_owned(), source })?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&piece[..n]);
+        let written = blob.write_all(&piece[..n]);
+        written.map_err(|source| crate::store::Error::Io { path: store.tmp(), source })?;
+        progress.at(blob.position().min(size), size, Unit::Bytes);
+    }
+    if blob.position() != size {
+        return Err(wrong(format!("{size} bytes are stated, it has {}", blob.position())));
+    }
+    let found = hasher.finish();
+    if found != *digest {
+        return Err(wrong(format!("its content has the digest {found}")));
+    }
+    blob.commit()?;
+    Ok(())
 }
 
 /// What stopped a layer on its way.

@@ -18,8 +18,8 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Brings in the image `name` of the layout at `path`, a folder or an uncompressed tar archive. Without a
 /// name the layout must hold one image, for `platform`.
@@ -90,7 +90,7 @@ impl Files {
         Ok(files)
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.path.display().to_string()
     }
 
@@ -247,12 +247,12 @@ fn plain_manifest(store: &Store, image: &Image, manifest: &ImageManifest) -> Res
     Ok(plain.map_err(spec)?.to_string().map_err(spec)?.into_bytes())
 }
 
-fn written(path: &Path) -> impl Fn(io::Error) -> Error {
+pub(super) fn written(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| crate::store::Error::Io { path: path.to_owned(), source }.into()
 }
 
 /// Writes a file whole or not at all.
-fn put(path: &Path, content: &mut impl Read) -> Result<(), Error> {
+pub(super) fn put(path: &Path, content: &mut impl Read) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))

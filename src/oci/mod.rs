@@ -43,6 +43,7 @@ mod acquire;
 pub mod artifact;
 mod auth;
 mod blob;
+pub mod bundle;
 pub mod cache;
 pub mod credentials;
 mod docker_archive;

@@ -5,7 +5,7 @@
 
 use super::acquire::LARGEST_DOCUMENT;
 use super::blob::BlobReader;
-use super::import::Error;
+use super::import::{Error, import_blob};
 use super::registry::{CONTENT_DIGEST, Connector, MANIFESTS, Options, manifest, parse};
 use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, FileRange, Payload, rest};
 use crate::progress::{Progress, Unit};
@@ -14,7 +14,6 @@ use hyper::body::Bytes;
 use oci_spec::distribution::Reference;
 use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
-use std::io::{Read, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,52 +201,14 @@ impl<'a> Repository<'a> {
         if store.has(digest) {
             return Ok(());
         }
-        self.receive(store, self.open_blob(digest, size)?, digest, size)
+        let what = format!("{digest} of {}", self.name());
+        import_blob(store, &what, self.open_blob(digest, size)?, digest, size, self.progress)
     }
 
     /// The bytes of a blob, not yet compared with its digest.
     pub(super) fn open_blob(&self, digest: &Digest, size: u64) -> Result<BlobReader<'_, 'a>, Error> {
         let what = format!("{digest} of {}", self.name());
         BlobReader::open(&self.endpoint, &digest.to_string(), size, ATTEMPTS).map_err(self.refused(what))
-    }
-
-    /// Puts what a reader gives into the store, if it is what it must be.
-    pub(super) fn receive(
-        &self,
-        store: &Store,
-        reader: impl Read,
-        digest: &Digest,
-        size: u64,
-    ) -> Result<(), Error> {
-        let what = format!("{digest} of {}", self.name());
-        let wrong = |why: String| Error::Content { what: what.clone(), why };
-        let mut reader = reader.take(size + 1);
-        let mut blob = store.writer()?;
-        let mut hasher = Hasher::new();
-        let mut piece = vec![0; 128 << 10];
-        loop {
-            let n = reader.read(&mut piece);
-            if self.progress.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let n = n.map_err(|source| Error::Read { what: what.clone(), source })?;
-            if n == 0 {
-                break;
-            }
-            hasher.update(&piece[..n]);
-            let written = blob.write_all(&piece[..n]);
-            written.map_err(|source| crate::store::Error::Io { path: store.tmp(), source })?;
-            self.progress.at(blob.position().min(size), size, Unit::Bytes);
-        }
-        if blob.position() != size {
-            return Err(wrong(format!("{size} bytes are stated, it has {}", blob.position())));
-        }
-        let found = hasher.finish();
-        if found != *digest {
-            return Err(wrong(format!("its content has the digest {found}")));
-        }
-        blob.commit()?;
-        Ok(())
     }
 
     /// Sends what the repository does not have. Where the registry has a blob in the repository `from`, it

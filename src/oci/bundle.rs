@@ -1,0 +1,224 @@
+//! Images and results of work on a stick: an OCI image layout in one tar file or a folder, for a builder that
+//! reaches no registry.
+//!
+//! Source: OCI image specification 1.1, image-layout.md. Results of work are the artifacts of the
+//! [`cache`](super::cache), named `work-<key>`; a reader that does not know them sees artifacts and leaves them.
+
+use super::Image;
+use super::acquire::Platform;
+use super::artifact::{Manifest, Part};
+use super::cache;
+use super::image::{read_image, sorted_json};
+use super::import::Error;
+use super::layout::{CONTAINERD_NAME, Files, REF_NAME, import_layout, put, written};
+use super::push;
+use super::registry;
+use super::repository::{Blob, Content};
+use crate::progress::{Progress, Unit};
+use crate::store::{Digest, Key, Store};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// What was brought in, or written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Carried {
+    /// References with the digests of their manifests in the store, or in the file.
+    pub images: Vec<(String, Digest)>,
+    /// Results of work.
+    pub work: u64,
+    /// Bytes of all blobs that were written; 0 for an import.
+    pub bytes: u64,
+}
+
+/// Brings in everything that an OCI image layout or an archive of `docker save` holds, a folder or an
+/// uncompressed tar file. An image without a name gets `name`.
+pub fn import(
+    store: &Store,
+    path: &Path,
+    name: Option<&str>,
+    progress: &dyn Progress,
+) -> Result<Carried, Error> {
+    let files = Files::open(path)?;
+    let refused = |why: String| Error::Content { what: files.name(), why };
+    let platform = Platform::default();
+    let mut carried = Carried::default();
+    let mut keep = |image: Image, called: Option<String>| -> Result<(), Error> {
+        let called = name
+            .map(str::to_owned)
+            .or(called)
+            .ok_or_else(|| refused("an image in it has no name: give it one with --name".to_owned()))?;
+        let whole = registry::set_name(store, &called, &image)?;
+        progress.log(&format!("{whole} is {}", image.manifest));
+        carried.images.push((whole, image.manifest));
+        Ok(())
+    };
+    let single = |count: usize| match name {
+        Some(name) if count != 1 => {
+            Err(refused(format!("it has {count} images, which cannot all be {name}")))
+        }
+        _ => Ok(()),
+    };
+    if files.document("oci-layout").is_err() {
+        let names = super::docker_archive::names(&files)?;
+        single(names.len())?;
+        for called in names {
+            let image = super::import_docker_archive(store, path, called.as_deref(), &platform, progress)?;
+            keep(image, called)?;
+        }
+        return Ok(carried);
+    }
+    let index: Index = serde_json::from_slice(&files.document("index.json")?)
+        .map_err(|e| refused(format!("index.json: {e}")))?;
+    let work = |part: &Part| {
+        part.annotations.get(REF_NAME).and_then(|name| Key::of_hex(name.strip_prefix("work-")?))
+    };
+    let (results, images): (Vec<_>, Vec<_>) = index.manifests.iter().partition(|part| work(part).is_some());
+    let names: BTreeSet<Option<&str>> = images.iter().map(|part| name_of(part)).collect();
+    single(names.len())?;
+    for called in names {
+        let image = import_layout(store, path, called, &platform, progress)?;
+        keep(image, called.map(str::to_owned))?;
+    }
+    for (n, part) in results.iter().enumerate() {
+        let Some(key) = work(part) else { continue };
+        let document = files.document(&format!("blobs/sha256/{}", part.digest.hex()))?;
+        let what = format!("{} of {}", cache::tag(&key), files.name());
+        if Digest::of(&document) != part.digest {
+            return Err(Error::Content { what, why: "its manifest has another digest".to_owned() });
+        }
+        let open = |digest: &Digest, _| files.file(&format!("blobs/sha256/{}", digest.hex()));
+        let found = cache::unpack(store, &what, &Manifest::read(&what, &document)?, open, progress)?;
+        store.set_work_with(&key, &found.result, &found.parts)?;
+        progress.at(n as u64 + 1, results.len() as u64, Unit::Items);
+        carried.work += 1;
+    }
+    Ok(carried)
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Part>,
+}
+
+/// What a layout calls an image. Of both the names, containerd's is the whole reference.
+fn name_of(part: &Part) -> Option<&str> {
+    [CONTAINERD_NAME, REF_NAME].iter().find_map(|key| part.annotations.get(*key)).map(String::as_str)
+}
+
+/// Writes images (by their references) and results of work to `to`: one tar file, or a folder where the name
+/// does not end in `.tar`. The same content gives the same bytes.
+pub fn export(
+    store: &Store,
+    images: &[String],
+    work: &[Key],
+    to: &Path,
+    progress: &dyn Progress,
+) -> Result<Carried, Error> {
+    let mut carried = Carried::default();
+    let mut blobs: BTreeMap<Digest, Blob> = BTreeMap::new();
+    let mut index: Vec<serde_json::Value> = Vec::new();
+    for name in images {
+        let missing =
+            || Error::Content { what: name.clone(), why: "the store has no image of this name".to_owned() };
+        let image = read_image(store, &store.named(name).ok_or_else(missing)?)?;
+        let packed = push::pack(store, &image, progress)?;
+        let manifest = Blob::of_bytes(packed.manifest);
+        index.push(
+            serde_json::json!({"mediaType": MANIFEST, "digest": manifest.digest, "size": manifest.size,
+            "annotations": {REF_NAME: name, CONTAINERD_NAME: name},
+            "platform": {"os": "linux", "architecture": "amd64"}}),
+        );
+        carried.images.push((name.clone(), manifest.digest));
+        blobs.extend(packed.blobs.into_iter().chain([manifest]).map(|blob| (blob.digest, blob)));
+    }
+    for key in work {
+        let Some(artifact) = cache::pack(store, key, progress)? else { continue };
+        let manifest = Blob::of_bytes(artifact.manifest()?);
+        index.push(
+            serde_json::json!({"mediaType": MANIFEST, "digest": manifest.digest, "size": manifest.size,
+            "artifactType": cache::TYPE, "annotations": {REF_NAME: cache::tag(key)}}),
+        );
+        carried.work += 1;
+        let files = artifact.files.into_iter().map(|file| file.blob);
+        blobs.extend(files.chain([manifest, Blob::of_bytes(b"{}".to_vec())]).map(|blob| (blob.digest, blob)));
+    }
+    let index = serde_json::json!({"schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": index});
+    let index = sorted_json(&index, "that lists what is carried")?;
+    carried.bytes = blobs.values().map(|blob| blob.size).sum();
+    let mut done = 0;
+    let mut moved = |bytes: u64| {
+        done += bytes;
+        progress.at(done, carried.bytes, Unit::Bytes);
+    };
+    if to.extension().is_some_and(|extension| extension == "tar") {
+        write_tar(store, &blobs, &index, to, progress, &mut moved)?;
+    } else {
+        let folder = to.join("blobs/sha256");
+        fs::create_dir_all(&folder).map_err(written(&folder))?;
+        for blob in blobs.values() {
+            stop(progress)?;
+            put(&folder.join(blob.digest.hex()), &mut open(store, blob)?)?;
+            moved(blob.size);
+        }
+        put(&to.join("oci-layout"), &mut &*LAYOUT)?;
+        put(&to.join("index.json"), &mut index.as_slice())?;
+    }
+    Ok(carried)
+}
+
+fn stop(progress: &dyn Progress) -> Result<(), Error> {
+    if progress.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+}
+
+fn open<'b>(store: &Store, blob: &'b Blob) -> Result<Box<dyn Read + 'b>, Error> {
+    Ok(match &blob.content {
+        Content::Bytes(bytes) => Box::new(bytes.as_slice()),
+        Content::File(_) => Box::new(store.open_blob(&blob.digest)?),
+    })
+}
+
+/// The layout as one archive, written beside its place and then moved there.
+fn write_tar(
+    store: &Store,
+    blobs: &BTreeMap<Digest, Blob>,
+    index: &[u8],
+    to: &Path,
+    progress: &dyn Progress,
+    moved: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = written(to);
+    let file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(&failed)?;
+    let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, file));
+    let mut add = |name: &str, size: u64, content: &mut dyn Read| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        archive.append_data(&mut header, name, content).map_err(&failed)
+    };
+    add("oci-layout", LAYOUT.len() as u64, &mut &*LAYOUT)?;
+    add("index.json", index.len() as u64, &mut &*index)?;
+    for blob in blobs.values() {
+        stop(progress)?;
+        add(&format!("blobs/sha256/{}", blob.digest.hex()), blob.size, &mut open(store, blob)?)?;
+        moved(blob.size);
+    }
+    let mut file = archive.into_inner().and_then(|buffer| buffer.into_inner().map_err(|e| e.into_error()));
+    if let Ok(file) = &mut file {
+        file.flush().map_err(&failed)?;
+        file.as_file().sync_all().map_err(&failed)?;
+    }
+    let persisted: Result<File, io::Error> = file.and_then(|file| file.persist(to).map_err(|e| e.error));
+    persisted.map(drop).map_err(&failed)
+}
