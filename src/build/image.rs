@@ -7,6 +7,7 @@ use super::manifest::{self, Input, Manifest, SegmentRecord};
 use super::run::{Run, Task};
 use super::sbom::{self, Origin, Part};
 use super::selection;
+use super::shared::SharedCache;
 use crate::component::{self, Built};
 use crate::debian::apt::{Apt, Settings};
 use crate::debian::lock::Mode;
@@ -57,6 +58,8 @@ pub struct Request<'a> {
     pub locks: Mode,
     /// How many things are done at the same time.
     pub jobs: usize,
+    /// The cache that builders share, if there is one.
+    pub cache: Option<&'a SharedCache>,
 }
 
 /// What a failure means for the work that is left.
@@ -97,7 +100,11 @@ impl Request<'_> {
         let assembly = self.assembly(&plan, &images);
         let segments = assemble::run(run, &assembly)?;
         run.stage(Stage::Package, |task| {
-            self.package(task, &assembly, &segments, &ready, &kernel, &certificates)
+            let artifacts = self.package(task, &assembly, &segments, &ready, &kernel, &certificates)?;
+            if let Some(cache) = self.cache {
+                task.item("shared cache", |item| cache.finish(self.store, item))?;
+            }
+            Ok(artifacts)
         })
     }
 
@@ -135,7 +142,7 @@ impl Request<'_> {
         definition: &Definition,
         components: &BTreeMap<String, component::Definition>,
     ) -> Result<()> {
-        let context = self.context();
+        let context = self.context()?;
         for name in names(definition, components) {
             let Some(definition) = components.get(&name) else { continue };
             if let component::Source::Dockerfile(file) = &definition.source
@@ -181,7 +188,7 @@ impl Request<'_> {
         after_failure: AfterFailure,
         task: &Task<'_>,
     ) -> Result<BTreeMap<String, Ready>> {
-        let context = self.context();
+        let context = self.context()?;
         let wanted: Vec<&component::Definition> = names.iter().filter_map(|n| components.get(n)).collect();
         task.item("programs", |item| component::prepare(&context, &wanted, item))?;
         let next = AtomicUsize::new(0);
@@ -242,8 +249,20 @@ impl Request<'_> {
         Settings { mirror: self.site.debian_mirror(), security_mirror: self.site.debian_security_mirror() }
     }
 
-    pub(super) fn context(&self) -> component::Context {
-        component::Context::new(self.store, self.root, &self.archive(), self.locks).with_epoch(epoch())
+    pub(super) fn context(&self) -> Result<component::Context> {
+        let context = component::Context::new(self.store, self.root, &self.archive(), self.locks);
+        Ok(context.with_epoch(epoch()).with_registry(oci::registry::Options::of_user(self.root)?))
+    }
+
+    /// The images that a build of this site takes from registries, as its files name them.
+    pub fn references(&self) -> Result<Vec<String>> {
+        let (definition, components) = self.selection()?;
+        let reference = |name: String| match components.get(&name).map(|component| &component.source) {
+            Some(component::Source::Image(pulled)) => Some(pulled.reference.clone()),
+            Some(_) => None,
+            None => Some(name),
+        };
+        Ok(names(&definition, &components).into_iter().filter_map(reference).collect())
     }
 
     fn kernel(&self, item: &Task<'_>) -> Result<kernel::debian::Built> {

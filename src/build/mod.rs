@@ -15,6 +15,7 @@ pub mod record;
 pub mod run;
 pub mod sbom;
 mod selection;
+pub mod shared;
 pub mod stamp;
 
 pub use event::{Event, Outcome, Stage};

@@ -109,7 +109,7 @@ impl Request<'_> {
             });
             rows.push(Row { stage, item: item.to_owned(), state, key });
         };
-        let context = self.context();
+        let context = self.context()?;
         let names = names(&definition, &components);
         for name in &names {
             let found = match components.get(name) {

@@ -6,6 +6,7 @@ use crate::build::Run;
 use crate::build::image::Request;
 use crate::build::manifest;
 use crate::build::plan::Forecast;
+use crate::build::shared::SharedCache;
 use crate::debian::lock::Mode;
 use crate::problem::{Problem, Result};
 use crate::site::FieldFlags;
@@ -32,6 +33,12 @@ pub struct BuildArgs {
     /// How many things to do at the same time (default: one for each CPU).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+    /// Take what others have made from this repository of a registry (host/repository).
+    #[arg(long, env = "HOOKOS_CACHE_FROM", value_name = "REPOSITORY")]
+    cache_from: Option<String>,
+    /// Send what this build used to this repository of a registry, for others.
+    #[arg(long, env = "HOOKOS_CACHE_TO", value_name = "REPOSITORY")]
+    cache_to: Option<String>,
     #[command(flatten)]
     fields: FieldFlags,
 }
@@ -45,6 +52,8 @@ pub fn run_profile(name: &str, context: &Context) -> Result<()> {
         out: None,
         locked: false,
         jobs: None,
+        cache_from: None,
+        cache_to: None,
         fields,
     };
     run(args, &Context { plain: true, ..context.clone() })
@@ -56,6 +65,13 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
     let out = args.out.unwrap_or_else(|| context.out(&site.name));
     let store = context.store()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cancel = super::cancel_on_signals()?;
+    let cache = match (&args.cache_from, &args.cache_to, context.dry_run) {
+        (None, None, _) | (.., true) => None,
+        (from, to, _) => {
+            Some(SharedCache::new(&store, from.as_deref(), to.as_deref(), context.registry()?, &cancel)?)
+        }
+    };
     let request = Request {
         root: &context.root,
         out: &out,
@@ -63,12 +79,12 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
         site: &site,
         locks: if args.locked { Mode::Locked } else { Mode::Default },
         jobs: args.jobs.map_or(cores, usize::from),
+        cache: cache.as_ref(),
     };
     if context.dry_run {
         let forecast = request.forecast()?;
         return context.answer(&forecast, &text(&forecast));
     }
-    let cancel = super::cancel_on_signals()?;
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
     let run = Run::start(&site.name, &out, sender, cancel)?.of_site(&site);
     let logs = run.logs().to_owned();

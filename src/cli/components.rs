@@ -63,7 +63,8 @@ pub fn run(args: ComponentsArgs, context: &Context) -> Result<()> {
         _ => Mode::Default,
     };
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let request = Request { root: &context.root, out: &out, store: &store, site: &site, locks, jobs };
+    let request =
+        Request { root: &context.root, out: &out, store: &store, site: &site, locks, jobs, cache: None };
     let cancel = super::cancel_on_signals()?;
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
     let run = Run::start("components", &out, sender, cancel)?;

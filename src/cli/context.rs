@@ -48,6 +48,11 @@ impl Context {
         Ok(Store::open(Store::default_root())?)
     }
 
+    /// How this user and this project speak to registries.
+    pub fn registry(&self) -> Result<crate::oci::registry::Options> {
+        crate::oci::registry::Options::of_user(&self.root)
+    }
+
     /// `out/<profile>`.
     pub fn out(&self, profile: &str) -> PathBuf {
         self.root.join("out").join(profile)

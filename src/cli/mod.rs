@@ -9,6 +9,7 @@ mod configure;
 pub mod context;
 mod doctor;
 mod fetch;
+mod images;
 mod inspect;
 mod lint;
 mod matrix;
@@ -72,6 +73,7 @@ enum Command {
     Certs(certs::CertsArgs),
     Configure(Box<configure::ConfigureArgs>),
     Doctor(doctor::DoctorArgs),
+    Images(images::ImagesArgs),
     Inspect(inspect::InspectArgs),
     Lint(lint::LintArgs),
     Matrix(matrix::MatrixArgs),
@@ -109,6 +111,7 @@ fn run() -> Result<ExitCode> {
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
+        Command::Images(args) => images::run(args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),
         Command::Matrix(args) => matrix::run(&args, &context),
         Command::Lint(args) => lint::run(&args, &context),

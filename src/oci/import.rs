@@ -1,6 +1,7 @@
 //! Layers coming in: decompressed once into the store, checked while they stream.
 
 use super::layer::Layer;
+use crate::problem::Problem;
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Hasher, Key, KeyMaker, Store};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -28,6 +29,19 @@ pub enum Error {
     Refused { what: String, host: String, why: String },
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => error.into(),
+            Error::Registry { .. } | Error::Refused { .. } => Problem::new("a registry was of no help")
+                .because(error)
+                .remedy("check the reference, the network and the proxy; log in with `docker login` or `podman login`; \
+                         docs/registries.md tells of mirrors, own certificates and registries without TLS"),
+            error => Problem::new("an image cannot be used").because(error),
+        }
+    }
 }
 
 /// How far a compressed layer may grow. Honest layers stay far below; a bomb is stopped early.

@@ -28,6 +28,20 @@ pub struct Pushed {
     pub sent: Sent,
 }
 
+impl std::fmt::Display for Pushed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.unchanged {
+            return write!(f, "{} was there: {}", self.reference, self.digest);
+        }
+        let Sent { blobs, bytes, present, mounted } = self.sent;
+        write!(
+            f,
+            "{} is {} ({blobs} blobs sent, {bytes} bytes; {present} were there, {mounted} linked)",
+            self.reference, self.digest
+        )
+    }
+}
+
 /// An image as it travels: its manifest, and its blobs.
 pub struct Packed {
     pub manifest: Vec<u8>,

@@ -54,6 +54,7 @@ impl Face {
 pub struct Short {
     bar: indicatif::ProgressBar,
     lines: bool,
+    cancel: crate::build::Cancel,
 }
 
 impl Short {
@@ -65,7 +66,21 @@ impl Short {
             let style = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}");
             bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
         }
-        Self { bar, lines: face == Face::Plain }
+        Self { bar, lines: face == Face::Plain, cancel: crate::build::Cancel::default() }
+    }
+}
+
+impl Short {
+    /// A line about what follows.
+    pub fn say(&self, line: &str) {
+        crate::progress::Progress::log(self, line);
+    }
+
+    /// Ends the work when `cancel` says so.
+    #[must_use]
+    pub fn until(mut self, cancel: &crate::build::Cancel) -> Self {
+        self.cancel = cancel.clone();
+        self
     }
 }
 
@@ -86,7 +101,7 @@ impl crate::progress::Progress for Short {
     }
 
     fn cancelled(&self) -> bool {
-        false
+        self.cancel.is_cancelled()
     }
 }
 

@@ -25,7 +25,15 @@ pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
     let store = Store::open(place.store.clone())?;
     let out = place.root.join("out").join(&site.name);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let request = Request { root: &place.root, out: &out, store: &store, site, locks: Mode::Default, jobs };
+    let request = Request {
+        root: &place.root,
+        out: &out,
+        store: &store,
+        site,
+        locks: Mode::Default,
+        jobs,
+        cache: None,
+    };
     let last = history::last_good(&runs::logs(place, &site.name)).map(|(_, record)| record);
     Ok(Box::new(Planned { rows: request.dry_run()?, last }))
 }
@@ -34,8 +42,15 @@ pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
 pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
     let store = Store::open(place.store.clone())?;
     let out = place.root.join("out").join(&site.name);
-    let request =
-        Request { root: &place.root, out: &out, store: &store, site, locks: Mode::Default, jobs: 1 };
+    let request = Request {
+        root: &place.root,
+        out: &out,
+        store: &store,
+        site,
+        locks: Mode::Default,
+        jobs: 1,
+        cache: None,
+    };
     let plan = request.kernel_plan(site.list(Id::ModuleGroupsOff))?;
     let built = plan.find(&store);
     let stored = built.is_some();
