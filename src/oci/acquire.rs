@@ -32,7 +32,7 @@ pub(super) trait Blobs: Sync {
     fn open_manifest(&self, manifest: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
         self.open(manifest)
     }
-    /// After failure number `failure` (from 1): waits and says yes, where another attempt may help.
+    /// After failure number `failure` (from 1): says what failed, waits and says yes, where another attempt may help.
     fn again(&self, _failure: u32, _error: &Error, _progress: &dyn Progress) -> bool {
         false
     }
@@ -171,7 +171,6 @@ fn with_retries<T>(
                 if matches!(error, Error::Cancelled) || !from.again(failures, &error, progress) {
                     return Err(error);
                 }
-                progress.log(&format!("attempt {} follows: {error}", failures + 1));
             }
         }
     }

@@ -307,7 +307,13 @@ impl<'a> Repository<'a> {
                     if failures >= ATTEMPTS || !rest(failures, &fault, self.progress) {
                         return Err(fault);
                     }
-                    let response = self.endpoint.ask_patiently(&Ask::new(Method::GET, at.clone()))?;
+                    let asked = self.endpoint.ask_patiently(&Ask::new(Method::GET, at.clone()));
+                    // One that has lost the thread gets the blob from its beginning.
+                    let response = asked.map_err(|lost| Fault {
+                        transient: !lost.cancelled,
+                        why: format!("{}; the upload cannot go on: {}", fault.why, lost.why),
+                        ..lost
+                    })?;
                     done = received(&response).unwrap_or(0);
                     at = self.location(&response).unwrap_or(at);
                 }

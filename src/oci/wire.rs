@@ -65,7 +65,9 @@ impl Fault {
 
 impl From<reqwest::Error> for Fault {
     fn from(error: reqwest::Error) -> Self {
-        let lasting = error.is_builder() || error.is_redirect();
+        // rustls's words: its errors come wrapped more than once.
+        let certificate = sources(&error).any(|e| e.to_string().contains("invalid peer certificate"));
+        let lasting = error.is_builder() || error.is_redirect() || certificate;
         // An address that a registry redirects to may hold a signature.
         let why = with_sources(&error.without_url());
         if lasting { Self::lasting(why) } else { Self::passing(why) }
@@ -74,16 +76,15 @@ impl From<reqwest::Error> for Fault {
 
 /// An error with its sources: `reqwest` says what broke in the last of them only.
 fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = error.source();
-    }
-    text
+    sources(error).fold(error.to_string(), |text, error| match error.to_string() {
+        more if text.contains(&more) => text,
+        more => format!("{text}: {more}"),
+    })
+}
+
+/// An error, what it comes from, and so on.
+fn sources(error: &dyn std::error::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |error| error.source())
 }
 
 /// What a request carries.

@@ -152,6 +152,16 @@ impl Drop for Registry {
 impl Registry {
     /// `more` is added to its configuration.
     pub fn start(folder: &Path, more: &str) -> Self {
+        Self::start_with(folder, "", more)
+    }
+
+    /// As [`Registry::start`], with TLS: certificate and key.
+    pub fn start_with_tls(folder: &Path, certificate: &Path, key: &Path, more: &str) -> Self {
+        let tls = format!(", tls: {{certificate: {}, key: {}}}", certificate.display(), key.display());
+        Self::start_with(folder, &tls, more)
+    }
+
+    fn start_with(folder: &Path, http: &str, more: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
         let config = folder.join("registry.yml");
@@ -160,7 +170,7 @@ impl Registry {
             &config,
             format!(
                 "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-                 http: {{addr: '{host}'}}\n{more}",
+                 http: {{addr: '{host}'{http}}}\n{more}",
                 data.display()
             ),
         )
