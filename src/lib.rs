@@ -5,7 +5,7 @@
 //! | floor | modules | knows |
 //! |---|---|---|
 //! | 4 faces | [`cli`], [`tui`] | people |
-//! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`doctor`], [`lint`] | what is done in which order |
+//! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`publish`], [`doctor`], [`lint`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
 //! | 1 mechanism | [`store`], [`oci`], [`docker`], [`debian`], [`initramfs`] | formats |
 //!
@@ -30,6 +30,7 @@ pub mod oci;
 pub mod probe;
 pub mod problem;
 pub mod progress;
+pub mod publish;
 pub mod site;
 pub mod store;
 pub mod tui;

@@ -132,6 +132,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("doctor", 3),
     ("lint", 3),
     ("probe", 3),
+    ("publish", 3),
     ("cli", 4),
     ("tui", 4),
 ];

@@ -85,6 +85,12 @@ impl Request<'_> {
         kernel::Plan::new(kernel::Context { store: self.store, apt: &apt }, &settings, &Silent)
     }
 
+    /// The kernel of a build with its tag, if the store has it.
+    pub fn kernel_image(&self) -> Result<Option<(String, Image)>> {
+        let plan = self.kernel_plan(self.site.list(crate::site::Id::ModuleGroupsOff))?;
+        Ok(plan.find(self.store).map(|built| (built.tag, built.image)))
+    }
+
     /// What a build would do and leave. Makes nothing and uses no network.
     pub fn forecast(&self) -> Result<Forecast> {
         let sizes = manifest::sizes(&self.out.join(manifest::FILE));

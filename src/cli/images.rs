@@ -45,6 +45,17 @@ enum ImagesCommand {
         #[arg(long, env = "HOOKOS_VERIFY_KEY", value_name = "FILE")]
         verify_key: Option<PathBuf>,
     },
+    /// Bring the files of a published artifact, such as a HookOS image, into a folder.
+    Fetch {
+        #[arg(value_name = "REFERENCE")]
+        reference: String,
+        /// Where the files go.
+        #[arg(long, default_value = ".", value_name = "FOLDER")]
+        out: PathBuf,
+        /// Refuse what is not signed with this key (PEM; as `cosign.pub`).
+        #[arg(long, env = "HOOKOS_VERIFY_KEY", value_name = "FILE")]
+        verify_key: Option<PathBuf>,
+    },
     /// Send an image of the store to a registry; what is there already is not sent.
     Push {
         /// Its name in the store.
@@ -92,6 +103,16 @@ pub fn run(args: ImagesArgs, context: &Context) -> Result<()> {
         ImagesCommand::List => list(&store, context),
         ImagesCommand::Pull { references, refresh, verify_key } => {
             pull(&store, &references, refresh, verify_key.as_deref(), context)
+        }
+        ImagesCommand::Fetch { reference, out, verify_key } => {
+            let verify = verify_key.as_deref().map(verifying_key).transpose()?;
+            let options = registry::Options { verify, ..context.registry()? };
+            let work = Work::start(context)?;
+            work.progress.say(&format!("fetching {reference}"));
+            let files = crate::publish::fetch(&store, &reference, &out, &options, &work.progress)?;
+            drop(work);
+            let text: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            context.answer(&files, &text.join("\n"))
         }
         ImagesCommand::Push { name, to } => send(&store, &name, to.as_deref(), context),
         ImagesCommand::Import { file, name } => {

@@ -16,6 +16,7 @@ mod matrix;
 mod onboard;
 mod probe;
 mod profiles;
+mod publish;
 mod relay;
 pub mod render;
 mod stamp;
@@ -79,6 +80,12 @@ enum Command {
     Matrix(matrix::MatrixArgs),
     Probe(Box<probe::ProbeArgs>),
     Profiles(profiles::ProfilesArgs),
+    /// Publish the kernel of a profile, unless the registry has its tag.
+    PushKernelCi(Box<publish::PublishArgs>),
+    /// Publish the image that a build left in out/PROFILE, with checksums, SBOM and build record.
+    PublishBinariesCi(Box<publish::PublishArgs>),
+    /// Publish both: kernel and image.
+    ArtifactPublish(Box<publish::PublishArgs>),
     Stamp(Box<stamp::StampArgs>),
     #[command(hide = true)]
     Relay(relay::RelayArgs),
@@ -120,6 +127,9 @@ fn run() -> Result<ExitCode> {
         Command::Probe(args) => probe::run(*args, &context),
         Command::Profiles(args) => profiles::run(args, &context),
         Command::Components(args) => components::run(*args, &context),
+        Command::PushKernelCi(args) => publish::run(*args, publish::What::Kernel, &context),
+        Command::PublishBinariesCi(args) => publish::run(*args, publish::What::Binaries, &context),
+        Command::ArtifactPublish(args) => publish::run(*args, publish::What::All, &context),
         Command::Stamp(args) => stamp::run(*args, &context),
         Command::Relay(args) => relay::run(args),
     }

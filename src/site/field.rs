@@ -16,11 +16,19 @@ pub enum Section {
     Kernel,
     Image,
     Debian,
+    Publish,
 }
 
 impl Section {
-    pub const ALL: &[Self] =
-        &[Self::Endpoints, Self::Network, Self::Certificates, Self::Kernel, Self::Image, Self::Debian];
+    pub const ALL: &[Self] = &[
+        Self::Endpoints,
+        Self::Network,
+        Self::Certificates,
+        Self::Kernel,
+        Self::Image,
+        Self::Debian,
+        Self::Publish,
+    ];
 
     /// The table's name in a profile.
     pub fn name(self) -> &'static str {
@@ -31,6 +39,7 @@ impl Section {
             Self::Kernel => "kernel",
             Self::Image => "image",
             Self::Debian => "debian",
+            Self::Publish => "publish",
         }
     }
 
@@ -43,6 +52,7 @@ impl Section {
             Self::Kernel => "the kernel and its parameters",
             Self::Image => "what is in the image and how it is packed",
             Self::Debian => "where Debian packages come from while the image is built",
+            Self::Publish => "the registry that a finished image goes to",
         }
     }
 }
@@ -79,6 +89,10 @@ pub enum Kind {
     Text,
     /// Names of services or components: letters, digits, `.`, `_`, `-`.
     Names,
+    /// The name of a repository in a registry: words in lower case with `/` between them.
+    Repository,
+    /// A tag of an image: letters, digits, `.`, `_`, `-`.
+    Tag,
     /// `role=component` pairs.
     Roles,
     /// A password's crypt(3) text, SHA-256 or SHA-512. Always a secret.
@@ -138,6 +152,8 @@ impl Kind {
             Self::Path => "FILE",
             Self::Text => "TEXT",
             Self::Names => "NAME,...",
+            Self::Repository => "REPOSITORY",
+            Self::Tag => "TAG",
             Self::Roles => "ROLE=COMPONENT,...",
         }
     }
@@ -167,6 +183,8 @@ impl Kind {
             Self::Integer(least, most) => format!("a whole number from {least} to {most}"),
             Self::Path => "the path of a file".into(),
             Self::Text => "printable characters on one line".into(),
+            Self::Repository => "the name of a repository: words of lower-case letters and digits with `/` between them, without host and tag".into(),
+            Self::Tag => "a tag: letters, digits, `.`, `_` and `-`, at most 128".into(),
             Self::Names => "names made of letters, digits, `.`, `_` and `-`, separated by commas".into(),
             Self::Roles => "pairs role=component, separated by commas".into(),
         }

@@ -41,6 +41,10 @@ pub enum Id {
     Roles,
     DebianMirror,
     DebianSecurityMirror,
+    PublishRegistry,
+    PublishRepository,
+    PublishVersion,
+    KernelRepository,
 }
 
 impl Id {
@@ -518,6 +522,55 @@ pub static FIELDS: &[Field] = &[
         help: "Debian security archive to download packages from",
         more: "Default: what this machine's apt uses.",
         example: "http://debian.example.com/debian-security",
+        ..PLAIN
+    },
+    Field {
+        id: Id::PublishRegistry,
+        section: Section::Publish,
+        key: "registry",
+        flag: "publish-registry",
+        env: "HOOKOS_PUBLISH_REGISTRY",
+        kind: Kind::HostPort,
+        help: "Registry that images and kernels are published to",
+        more: "Logins are those of `docker login` and `podman login`; docs/registries.md tells of own certificates.",
+        example: "registry.example.com:5000",
+        ..PLAIN
+    },
+    Field {
+        id: Id::PublishRepository,
+        section: Section::Publish,
+        key: "repository",
+        flag: "publish-repository",
+        env: "HOOKOS_PUBLISH_REPOSITORY",
+        kind: Kind::Repository,
+        default: Default::Is("edge-orch/en/files/provisioning-hook-os"),
+        help: "Repository of the registry for finished images",
+        example: "edge-orch/en/files/provisioning-hook-os",
+        ..PLAIN
+    },
+    Field {
+        id: Id::PublishVersion,
+        section: Section::Publish,
+        key: "version",
+        flag: "publish-version",
+        env: "HOOKOS_PUBLISH_VERSION",
+        kind: Kind::Tag,
+        default: Default::Is(env!("CARGO_PKG_VERSION")),
+        help: "Tag that a finished image gets",
+        more: "A tag that names another image is not overwritten unless --force says so.",
+        example: "1.2.3",
+        ..PLAIN
+    },
+    Field {
+        id: Id::KernelRepository,
+        section: Section::Publish,
+        key: "kernel_repository",
+        flag: "kernel-repository",
+        env: "HOOKOS_KERNEL_REPOSITORY",
+        kind: Kind::Repository,
+        default: Default::Is("edge-orch/edge-node/hook-kernel"),
+        help: "Repository for kernel images, in the registry and in the release service",
+        example: "edge-orch/edge-node/hook-kernel",
         ..PLAIN
     },
 ];

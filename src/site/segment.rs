@@ -102,8 +102,10 @@ fn resolv_conf(site: &ResolvedSite) -> Option<String> {
 fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &BuildRecord) -> Result<Vec<u8>> {
     let mut fields = serde_json::Map::new();
     for (field, resolved) in site.iter() {
-        // Only what the image is made of: a mirror or a path tells of the build machine.
-        let machine = matches!(field.kind, super::Kind::Path) || field.section == super::Section::Debian;
+        // Only what the image is made of: a mirror or a path tells of the build machine, and where it goes does
+        // not change it.
+        let machine = matches!(field.kind, super::Kind::Path)
+            || matches!(field.section, super::Section::Debian | super::Section::Publish);
         if let (Some(value), false) = (&resolved.value, machine) {
             fields.insert(field.path(), value.json(field.kind));
         }

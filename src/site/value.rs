@@ -159,6 +159,14 @@ impl Kind {
             Self::Hosts => {
                 (is_plain(c) || c == ' ', "the entries have letters, digits, `.`, `-`, `:` and blanks")
             }
+            Self::Repository => (
+                c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c),
+                "a repository has lower-case letters, digits, `.`, `_`, `-` and `/`",
+            ),
+            Self::Tag => (
+                c.is_ascii_alphanumeric() || "._-".contains(c),
+                "a tag has letters, digits, `.`, `_` and `-`",
+            ),
             Self::Choice(_) | Self::Bool | Self::Path | Self::Text => (true, ""),
         };
         (!good).then(|| format!("{} is not taken: {what}", named()))
@@ -188,6 +196,8 @@ fn check_text(kind: Kind, text: &str) -> Result<(), Invalid> {
             }
         }
         Kind::PasswordHash => check_hash(text),
+        Kind::Repository => check_repository(text),
+        Kind::Tag => check_tag(text),
         Kind::Path | Kind::Text => match text.chars().find(|c| c.is_control()) {
             Some(c) => invalid(format!("the value has the control character {:?}", c)),
             None => Ok(()),
@@ -225,6 +235,28 @@ fn check_item(kind: Kind, item: &str) -> Result<(), Invalid> {
         },
         _ => Ok(()),
     }
+}
+
+/// Source: OCI distribution specification 1.1, "Pulling manifests".
+fn check_repository(text: &str) -> Result<(), Invalid> {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let word = |word: &str| {
+        word.starts_with(alphanumeric)
+            && word.ends_with(alphanumeric)
+            && word.chars().all(|c| alphanumeric(c) || "._-".contains(c))
+    };
+    if text.len() > 255 || !text.split('/').all(word) {
+        return invalid(format!("{text:?} is not the name of a repository, such as `edge/files/hook-os`"));
+    }
+    Ok(())
+}
+
+fn check_tag(text: &str) -> Result<(), Invalid> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.is_empty() || text.len() > 128 || text.starts_with(['.', '-']) || !text.chars().all(good) {
+        return invalid(format!("{text:?} is not a tag: letters, digits, `.`, `_` and `-`"));
+    }
+    Ok(())
 }
 
 fn check_name(text: &str) -> Result<(), Invalid> {
@@ -460,6 +492,14 @@ mod tests {
         ok(Kind::Roles, "logging=syslog-ng,ntp=chrony");
         bad(Kind::Roles, "logging=a,logging=b");
         bad(Kind::Names, "../x");
+        ok(Kind::Repository, "edge-orch/en/files/hook_os.v2");
+        for text in ["Edge/x", "a//b", "/a", "a/", "a b", "a/-b", "host:5000/a"] {
+            bad(Kind::Repository, text);
+        }
+        ok(Kind::Tag, "1.2.3-rc1_x");
+        for text in [".x", "-x", "a/b", "a:b", "a b"] {
+            bad(Kind::Tag, text);
+        }
     }
 
     #[test]

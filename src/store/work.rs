@@ -6,6 +6,9 @@ use std::fmt;
 use std::fs;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// The first line of a result's file: a store of an older version has results that do not name their parts.
+const FORMAT: &str = "work 2";
+
 /// The result of a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
@@ -17,7 +20,7 @@ pub struct Work {
 
 impl Work {
     pub(super) fn read(text: &str) -> Option<Self> {
-        let mut lines = text.lines().map(|line| line.trim().parse());
+        let mut lines = text.strip_prefix(FORMAT)?.trim_start().lines().map(|line| line.trim().parse());
         let result = lines.next()?.ok()?;
         Some(Self { result, parts: lines.collect::<Result<_, _>>().ok()? })
     }
@@ -30,6 +33,7 @@ impl Work {
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{FORMAT}")?;
         self.blobs().try_for_each(|digest| writeln!(f, "{digest}"))
     }
 }

@@ -45,7 +45,7 @@ impl Step {
             Section::Network => Self::Network,
             Section::Certificates => Self::Certificates,
             Section::Kernel => Self::Kernel,
-            Section::Image | Section::Debian => Self::Components,
+            Section::Image | Section::Debian | Section::Publish => Self::Components,
         }
     }
 
