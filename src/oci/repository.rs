@@ -380,3 +380,7 @@ fn received(response: &Response) -> Option<u64> {
     let last: u64 = text.trim_start_matches("bytes=").split_once('-')?.1.parse().ok()?;
     Some(if last == 0 { 0 } else { last + 1 })
 }
+
+#[cfg(test)]
+#[path = "repository_tests.rs"]
+mod tests;
