@@ -1,5 +1,6 @@
 //! What is built reaches a registry and comes back: published, signed, shared between builders, carried on a
 //! stick. Debian's docker-registry on loopback; skopeo and openssl read what we write.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

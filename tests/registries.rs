@@ -1,5 +1,6 @@
 //! Registries, through the built program: Debian's docker-registry on loopback, a proxy in front of it that
 //! does things wrong, skopeo and openssl as the others who read what we write.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/faults.rs"]
 mod faults;

@@ -74,7 +74,7 @@ pub fn push(
         return Ok(Pushed { reference, digest, unchanged: true, sent: Sent { present, ..Sent::default() } });
     }
     let sent = repository.put_blobs(&packed.blobs, from)?;
-    repository.put_manifest(repository.tag(), &MediaType::ImageManifest.to_string(), &packed.manifest)?;
+    repository.put_manifest(repository.tag(), MediaType::ImageManifest.as_ref(), &packed.manifest)?;
     Ok(Pushed { reference, digest, unchanged: false, sent })
 }
 

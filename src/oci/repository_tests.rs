@@ -97,7 +97,7 @@ fn an_upload_goes_on_where_its_line_broke() {
     let options =
         Options { registries: Registries::default().with(&server.host, plain), ..Options::default() };
     let repository = Repository::open(&format!("{}/a", server.host), &options, &Silent).unwrap();
-    let sent = repository.put_blobs(&[blob.clone()], None).unwrap();
+    let sent = repository.put_blobs(std::slice::from_ref(&blob), None).unwrap();
     assert_eq!(sent, Sent { blobs: 1, bytes: 40_000_000, ..Sent::default() });
     assert_eq!(Digest::of(&server.got.lock().unwrap()), blob.digest);
     let seen = server.seen.lock().unwrap();
