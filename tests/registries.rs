@@ -5,6 +5,8 @@
 #[path = "support/faults.rs"]
 mod faults;
 mod support;
+#[path = "support/tokens.rs"]
+mod tokens;
 
 use faults::{Fault, Faults};
 use hookos::initramfs::tree::{Node, Tree, TreePath};
@@ -362,4 +364,40 @@ fn a_stick_carries_images_between_tools() {
     fs::write(&tar, "text").unwrap();
     let said = room.fails("fourth", &["images", "import", &tar]);
     assert!(said.contains("stick.tar"), "{said}");
+}
+
+#[test]
+fn a_token_server_is_asked_with_a_password_a_token_or_a_helper() {
+    let room = Room::new();
+    let tokens = tokens::Tokens::start(300);
+    let registry = Registry::start(room.folder.path(), &tokens.settings(room.folder.path()));
+    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host));
+    let reference = format!("{}/team/tools:v1", registry.host);
+    room.image("store", &reference, 1000);
+    let nobody = room.fails("store", &["images", "push", &reference]);
+    assert!(nobody.contains("token server") && nobody.contains("who are you"), "{nobody}");
+
+    room.login(&format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, registry.host));
+    ok(room.hookos("store", &["images", "push", &reference]));
+    let given = std::mem::take(&mut *tokens.given.lock().unwrap());
+    assert!(given.iter().any(|(scope, who)| scope.contains("push") && *who == "password"), "{given:?}");
+
+    room.login(&format!(r#"{{"auths": {{"{}": {{"identitytoken": "lasting"}}}}}}"#, registry.host));
+    ok(room.hookos("second", &["images", "pull", &reference]));
+    let given = std::mem::take(&mut *tokens.given.lock().unwrap());
+    assert!(
+        given.iter().all(|(scope, who)| scope.ends_with(":pull") && *who == "identity token"),
+        "{given:?}"
+    );
+
+    // A credential helper, as desktops have them.
+    let helper = room.path("docker-credential-test");
+    fs::write(&helper, "#!/bin/sh\ncat >/dev/null\necho '{\"Username\":\"me\",\"Secret\":\"secret\"}'\n")
+        .unwrap();
+    fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    room.login(&format!(r#"{{"credHelpers": {{"{}": "test"}}}}"#, registry.host));
+    let path = format!("{}:{}", room.folder.path().display(), std::env::var("PATH").unwrap());
+    ok(room.command("third", &["images", "pull", &reference]).env("PATH", path).output().unwrap());
+    let given = std::mem::take(&mut *tokens.given.lock().unwrap());
+    assert!(!given.is_empty() && given.iter().all(|(_, who)| *who == "password"), "{given:?}");
 }
