@@ -12,10 +12,15 @@ use std::time::{Duration, Instant};
 struct Engine {
     child: Child,
     socket: String,
+    bridge_was_there: bool,
 }
+
+/// BuildKit's steps want a bridge; dockerd leaves it behind.
+const BRIDGE: &str = "/sys/class/net/docker0";
 
 impl Engine {
     fn start(folder: &Path) -> Self {
+        let bridge_was_there = Path::new(BRIDGE).exists();
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(folder.join("daemon.json"), "{}").unwrap();
         let option = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
@@ -29,14 +34,14 @@ impl Engine {
                 option("data-root", "data"),
             ])
             .args([option("exec-root", "exec"), option("pidfile", "pid")])
-            .args(["--iptables=false", "--bridge=none", "--ip-forward=false", "--storage-driver=vfs"])
+            .args(["--iptables=false", "--ip-forward=false", "--ip-masq=false", "--storage-driver=vfs"])
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout=1"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .expect("dockerd is needed: apt-get install docker.io");
-        let engine = Self { child, socket };
+        let engine = Self { child, socket, bridge_was_there };
         let until = Instant::now() + Duration::from_secs(60);
         while !engine.docker(&["version"]).status.success() {
             let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
@@ -77,6 +82,9 @@ impl Drop for Engine {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _ = self.child.wait();
+        if !self.bridge_was_there {
+            let _ = Command::new("ip").args(["link", "delete", "docker0"]).status();
+        }
     }
 }
 
@@ -129,9 +137,20 @@ fn a_dockerfile_is_built_kept_explained_and_cancelled() {
     let nowhere = "unix:///nowhere/docker.sock";
 
     // Made, with its lines and steps; then taken from the store, for which no engine is needed.
-    let good = "FROM base:1\nCOPY tool /bin/tool\nRUN chmod 755 /bin/tool && echo made by a step\n";
+    // The mount is one that only BuildKit has.
+    let good = "FROM base:1\nCOPY tool /bin/tool\n\
+                RUN --mount=type=tmpfs,target=/scratch chmod 755 /bin/tool && echo made by a step\n";
     project.file("Dockerfile", good);
     let text = support::ok(project.build(&engine.socket).output().unwrap());
+    for line in ["[3/3] RUN --mount=type=tmpfs,target=/scratch chmod 755", "made by a step"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let old = Project::new(&folder.path().join("old"));
+    old.file(
+        "Dockerfile",
+        "FROM base:1\nCOPY tool /bin/tool\nRUN chmod 755 /bin/tool && echo made by a step\n",
+    );
+    let text = support::ok(old.build(&engine.socket).env("DOCKER_BUILDKIT", "0").output().unwrap());
     for line in ["Step 3/3 : RUN chmod 755", "made by a step"] {
         assert!(text.contains(line), "{line}: {text}");
     }
@@ -166,31 +185,42 @@ fn a_dockerfile_is_built_kept_explained_and_cancelled() {
         assert!(said(&output).contains(line), "{line}: {}", said(&output));
     }
 
-    // A step that fails is named, with what it printed.
-    project.file("Dockerfile", "FROM base:1\nRUN echo the reason is this; exit 3\n");
-    let output = project.build(&engine.socket).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    for line in
-        ["the reason is this", "RUN echo the reason is this; exit 3:", "code: 3", "mend the Dockerfile"]
-    {
-        assert!(said(&output).contains(line), "{line}: {}", said(&output));
-    }
+    for builder in ["1", "0"] {
+        // A step that fails is named, with what it printed.
+        project.file("Dockerfile", "FROM base:1\nRUN echo the reason is this; exit 3\n");
+        let output = project.build(&engine.socket).env("DOCKER_BUILDKIT", builder).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        for line in
+            ["the reason is this", "RUN echo the reason is this; exit 3:", "code: 3", "mend the Dockerfile"]
+        {
+            assert!(said(&output).contains(line), "builder {builder}: {line}: {}", said(&output));
+        }
 
-    // Ctrl-C stops the engine's build, not only ours.
-    project.file("Dockerfile", "FROM base:1\nRUN sleep 300\n");
-    let mut child =
-        project.build(&engine.socket).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let containers = || String::from_utf8(engine.docker(&["ps", "-q"]).stdout).unwrap();
-    let until = Instant::now() + Duration::from_secs(60);
-    while containers().is_empty() {
-        assert!(Instant::now() < until, "the step does not begin");
-        std::thread::sleep(Duration::from_millis(100));
+        // Ctrl-C stops the engine's build, not only ours.
+        let seconds = format!("{}", 31415 + std::process::id());
+        project.file("Dockerfile", &format!("FROM base:1\nRUN sleep {seconds}\n"));
+        let mut command = project.build(&engine.socket);
+        command.env("DOCKER_BUILDKIT", builder).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        while !sleeps(&seconds) {
+            assert!(Instant::now() < until, "the step does not begin");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        while sleeps(&seconds) {
+            assert!(Instant::now() < until, "the engine goes on building");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
-    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    while !containers().is_empty() {
-        assert!(Instant::now() < until, "the engine goes on building");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+}
+
+/// Whether a program `sleep SECONDS` runs.
+fn sleeps(seconds: &str) -> bool {
+    let wanted = format!("sleep\0{seconds}\0");
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| line == wanted.as_bytes())
 }

@@ -11,8 +11,8 @@ pub use context::Context;
 pub use place::Place;
 
 use crate::progress::{Progress, Unit};
-use bollard::models::BuildInfo;
-use bollard::query_parameters::BuildImageOptionsBuilder;
+use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -49,6 +49,8 @@ pub struct Engine {
     place: String,
     /// As `docker version` names it.
     pub version: String,
+    /// Whether it builds by BuildKit.
+    pub buildkit: bool,
 }
 
 impl Engine {
@@ -62,7 +64,12 @@ impl Engine {
             .map_err(|e| gone(e.to_string()))?;
         // Its clients of sockets want a runtime around them.
         let inside = runtime.enter();
-        let client = bollard::Docker::connect_with_host(&place.host).map_err(|e| gone(said(&e)))?;
+        let client = match place.host.starts_with("ssh://") {
+            // Its own connection to the socket takes longer than a socket's.
+            true => bollard::Docker::connect_with_ssh(&place.host, 120, bollard::API_DEFAULT_VERSION, None),
+            false => bollard::Docker::connect_with_host(&place.host),
+        };
+        let client = client.map_err(|e| gone(said(&e)))?;
         drop(inside);
         let version = runtime.block_on(async {
             tokio::time::timeout(PATIENCE, client.version())
@@ -70,8 +77,20 @@ impl Engine {
                 .map_err(|_| gone("it does not answer".to_owned()))?
                 .map_err(|e| gone(said(&e)))
         })?;
+        // Every Docker from API 1.39 on has BuildKit; Podman's service builds in its own way. The Docker client
+        // has the same switch.
+        let docker = |version: &bollard::models::SystemVersion| {
+            let parts = version.components.iter().flatten();
+            !parts.into_iter().any(|part| part.name.contains("Podman"))
+        };
+        let api = version.api_version.as_deref().and_then(|api| api.split_once('.'));
+        let new = api.is_some_and(|(major, minor)| {
+            major != "1" || minor.parse::<u32>().is_ok_and(|minor| minor >= 39)
+        });
+        let off = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
+        let buildkit = new && docker(&version) && !off;
         let version = version.version.unwrap_or_else(|| "unknown".to_owned());
-        Ok(Self { runtime, client, place: shown, version })
+        Ok(Self { runtime, client, place: shown, version, buildkit })
     }
 
     fn failed(&self) -> impl Fn(bollard::errors::Error) -> Error + '_ {
@@ -92,8 +111,12 @@ impl Engine {
             .buildargs(&arguments)
             .platform("linux/amd64")
             .rm(true)
-            .forcerm(true)
-            .build();
+            .forcerm(true);
+        let options = match self.buildkit {
+            // The session's name must be one that no other build of this engine has now.
+            true => options.version(BuilderVersion::BuilderBuildKit).session(&session_name()).build(),
+            false => options.build(),
+        };
         let body = bollard::body_full(context.bytes()?.into());
         let mut steps = Steps::default();
         self.runtime.block_on(async {
@@ -165,7 +188,21 @@ struct Steps {
     step: String,
     last: String,
     part: String,
+    /// The step that BuildKit says failed: several run side by side.
+    broken: Option<String>,
     image: Option<String>,
+}
+
+/// A name for a session: BuildKit wants one that is not in use.
+fn session_name() -> String {
+    format!("hookos-{}-{:x}", std::process::id(), fastrand::u64(..))
+}
+
+/// `[2/5] RUN make` or `[stage 2/5] RUN make`, as BuildKit names its steps.
+fn vertex_step(name: &str) -> Option<(u64, u64, &str)> {
+    let (place, step) = name.strip_prefix('[')?.split_once("] ")?;
+    let (done, total) = place.rsplit(' ').next()?.split_once('/')?;
+    Some((done.parse().ok()?, total.parse().ok()?, step))
 }
 
 impl Steps {
@@ -173,8 +210,10 @@ impl Steps {
         if let Some(detail) = info.error_detail {
             return Err(self.failed(&detail.message.unwrap_or_default()));
         }
-        if let Some(id) = info.aux.and_then(|aux| aux.id) {
-            self.image = Some(id);
+        match info.aux {
+            Some(BuildInfoAux::Default(image)) => self.image = image.id.or(self.image.take()),
+            Some(BuildInfoAux::BuildKit(status)) => self.status(status, progress),
+            None => {}
         }
         if let Some(status) = info.status {
             let id = info.id.map_or_else(String::new, |id| format!("{id}: "));
@@ -202,8 +241,36 @@ impl Steps {
         Ok(())
     }
 
+    /// What BuildKit says: steps that begin and end, and their output.
+    fn status(&mut self, status: bollard::moby::buildkit::v1::StatusResponse, progress: &dyn Progress) {
+        for vertex in status.vertexes {
+            let began = vertex.started.is_some() && vertex.completed.is_none();
+            // What it does to get ready has names of its own kind: `[internal] load build context`.
+            if let Some((done, total, step)) = vertex_step(&vertex.name).filter(|_| began) {
+                self.step = step.to_owned();
+                progress.at(done, total, Unit::Items);
+            }
+            if (began || vertex.cached) && vertex.name != self.last {
+                let cached = if vertex.cached { " (from the engine's cache)" } else { "" };
+                progress.log(&format!("{}{cached}", vertex.name));
+                self.last.clone_from(&vertex.name);
+            }
+            if !vertex.error.is_empty() {
+                self.broken = vertex_step(&vertex.name).map(|(.., step)| step.to_owned());
+            }
+        }
+        for log in status.logs {
+            self.part.push_str(&String::from_utf8_lossy(&log.msg));
+            while let Some(end) = self.part.find('\n') {
+                let line: String = self.part.drain(..=end).collect();
+                progress.log(line.trim_end());
+            }
+        }
+    }
+
     fn failed(&self, why: &str) -> Error {
-        let step = if self.step.is_empty() { "the Dockerfile cannot be used" } else { &self.step };
+        let step = self.broken.as_ref().unwrap_or(&self.step);
+        let step = if step.is_empty() { "the Dockerfile cannot be used" } else { step };
         Error::Step { step: step.to_owned(), why: why.trim().to_owned() }
     }
 }
@@ -224,6 +291,9 @@ mod tests {
     fn steps_are_counted_and_the_failing_one_is_named() {
         assert_eq!(step("Step 2/5 : RUN make"), Some((2, 5, "RUN make")));
         assert_eq!(step("Step by step"), None);
+        assert_eq!(vertex_step("[2/5] RUN make"), Some((2, 5, "RUN make")));
+        assert_eq!(vertex_step("[tools 1/3] FROM debian"), Some((1, 3, "FROM debian")));
+        assert_eq!(vertex_step("[internal] load build context"), None);
         let mut steps = Steps::default();
         let line = |text: &str| BuildInfo { stream: Some(text.to_owned()), ..BuildInfo::default() };
         steps.take(line("Step 1/1 : RUN fal"), &Silent).unwrap();
