@@ -275,9 +275,12 @@ impl Steps {
     }
 }
 
-/// `Step 2/5 : RUN make`
+/// `Step 2/5 : RUN make`; Podman writes `STEP 2/5: RUN make`.
 fn step(line: &str) -> Option<(u64, u64, &str)> {
-    let (numbers, step) = line.strip_prefix("Step ")?.split_once(" : ")?;
+    let (numbers, step) = match line.strip_prefix("STEP ") {
+        Some(podman) => podman.split_once(": ")?,
+        None => line.strip_prefix("Step ")?.split_once(" : ")?,
+    };
     let (done, total) = numbers.split_once('/')?;
     Some((done.parse().ok()?, total.parse().ok()?, step))
 }
@@ -290,6 +293,7 @@ mod tests {
     #[test]
     fn steps_are_counted_and_the_failing_one_is_named() {
         assert_eq!(step("Step 2/5 : RUN make"), Some((2, 5, "RUN make")));
+        assert_eq!(step("STEP 2/5: RUN make"), Some((2, 5, "RUN make")));
         assert_eq!(step("Step by step"), None);
         assert_eq!(vertex_step("[2/5] RUN make"), Some((2, 5, "RUN make")));
         assert_eq!(vertex_step("[tools 1/3] FROM debian"), Some((1, 3, "FROM debian")));
