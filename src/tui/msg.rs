@@ -171,6 +171,8 @@ pub enum Effect {
     StopMachine,
     /// Boots the image of a profile; its console has the terminal meanwhile.
     Boot(String),
+    /// Publishes a profile's image, in this terminal.
+    Publish(String),
     /// Writes a text to a new file.
     Write {
         file: PathBuf,

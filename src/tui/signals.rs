@@ -4,11 +4,20 @@ use super::session;
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// The exit code that was asked for first; 0: none yet.
 static ASKED: AtomicU8 = AtomicU8::new(0);
+
+/// Whether another program has the terminal: Ctrl-C there is meant for it, though all of the terminal's
+/// programs hear it.
+static LENT: AtomicBool = AtomicBool::new(false);
+
+/// Says whether another program has the terminal.
+pub fn lend(lent: bool) {
+    LENT.store(lent, Ordering::SeqCst);
+}
 
 /// The exit code of a program whose terminal has gone.
 pub const GONE: u8 = 129;
@@ -20,6 +29,9 @@ pub fn watch() -> io::Result<Receiver<u8>> {
     let own = sender.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
+            if signal == SIGINT && LENT.load(Ordering::SeqCst) {
+                continue;
+            }
             end(&own, 128 + u8::try_from(signal).unwrap_or(0));
         }
     })?;

@@ -18,6 +18,8 @@ pub enum ResultAction {
     LogIn,
     /// Puts the site on an image that somebody has published.
     Stamp,
+    /// Sends the image and its kernel to a registry.
+    Publish,
     CopyCommand,
     /// Looks at the build's rows and logs again.
     Logs,
@@ -31,6 +33,7 @@ pub enum ResultEffect {
     Boot,
     LogIn,
     Stamp,
+    Publish,
     Copy(String),
     Logs,
     Close,
@@ -42,6 +45,7 @@ pub const NEXT: &[(ResultAction, &str)] = &[
     (ResultAction::LogIn, "Boot it in QEMU and log in, in this terminal"),
     (ResultAction::CopyCommand, "Copy the command that builds it"),
     (ResultAction::Stamp, "Stamp a published image with this site"),
+    (ResultAction::Publish, "Publish the image and its kernel in a registry"),
     (ResultAction::Logs, "Look at the build's logs"),
     (ResultAction::Close, "Back to the profiles"),
 ];
@@ -112,6 +116,7 @@ impl ResultState {
             A::Boot => return Some(ResultEffect::Boot),
             A::LogIn => return Some(ResultEffect::LogIn),
             A::Stamp => return Some(ResultEffect::Stamp),
+            A::Publish => return Some(ResultEffect::Publish),
             A::CopyCommand => return Some(ResultEffect::Copy(self.command.clone())),
             A::Logs => return Some(ResultEffect::Logs),
             A::Close => return Some(ResultEffect::Close),

@@ -351,6 +351,8 @@ fn what_can_be_done_with_an_image_is_done_by_row_or_by_key() {
     assert_eq!(result.handle(ResultAction::CopyCommand), Some(command));
     result.handle(ResultAction::Down);
     assert_eq!(result.handle(ResultAction::Activate), Some(ResultEffect::Stamp));
+    result.handle(ResultAction::Down);
+    assert_eq!(result.handle(ResultAction::Activate), Some(ResultEffect::Publish));
     for _ in 0..3 {
         result.handle(ResultAction::Down);
     }

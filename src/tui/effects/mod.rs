@@ -112,8 +112,22 @@ impl<W: Write> World<CrosstermBackend<W>> for Executor {
                 return Ok(came_back(done, "The pager cannot show the log", &file.display().to_string()));
             }
             Effect::Boot(profile) => {
-                let done = outside::boot(&self.input, terminal, &self.place.root, &profile);
+                let call = outside::Call {
+                    words: &["boot", &profile],
+                    before: &format!("Booting {profile}. `poweroff` in the machine or Ctrl-A x ends it."),
+                    after: ["The machine is off.", "The machine has ended."],
+                };
+                let done = outside::hookos(&self.input, terminal, &self.place.root, &call);
                 return Ok(came_back(done, "The image did not boot", &profile));
+            }
+            Effect::Publish(profile) => {
+                let call = outside::Call {
+                    words: &["artifact-publish", &profile],
+                    before: &format!("Publishing {profile}. Ctrl-C ends it."),
+                    after: ["Published.", "Not published."],
+                };
+                let done = outside::hookos(&self.input, terminal, &self.place.root, &call);
+                return Ok(came_back(done, "The image was not published", &profile));
             }
             effect => self.start(effect),
         }

@@ -1,7 +1,7 @@
 //! Programs that get the terminal for a while: a pager, a machine's console.
 
 use super::Input;
-use crate::tui::session;
+use crate::tui::{session, signals};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use std::io::{self, BufRead as _, Write as _};
@@ -19,7 +19,9 @@ where
 {
     input.pause();
     session::leave();
+    signals::lend(true);
     let done = work();
+    signals::lend(false);
     session::again(terminal)?;
     input.resume();
     done
@@ -41,12 +43,21 @@ where
     })
 }
 
-/// Boots a profile's image; its console has the terminal until the machine is off.
-pub fn boot<B: Backend>(
+/// A command of this program that has the terminal to itself.
+pub struct Call<'a> {
+    pub words: &'a [&'a str],
+    /// A line for the person before it begins.
+    pub before: &'a str,
+    /// What is said after it ended well, or otherwise.
+    pub after: [&'a str; 2],
+}
+
+/// Gives the terminal to a command, and takes it back when the person has read what it said.
+pub fn hookos<B: Backend>(
     input: &Input,
     terminal: &mut Terminal<B>,
     root: &Path,
-    profile: &str,
+    call: &Call<'_>,
 ) -> io::Result<()>
 where
     B::Error: Send + Sync + 'static,
@@ -54,14 +65,15 @@ where
     aside(input, terminal, || {
         let program = std::env::current_exe()?;
         let mut out = io::stderr();
-        writeln!(out, "Booting {profile}. `poweroff` in the machine or Ctrl-A x ends it.")?;
-        let status = Command::new(program).args(["boot", profile, "--root"]).arg(root).status()?;
+        writeln!(out, "{}", call.before)?;
+        let status = Command::new(program).args(call.words).arg("--root").arg(root).status()?;
         // What it said last stays until it is read.
-        let word = if status.success() { "The machine is off." } else { "The machine has ended." };
+        let [good_word, other_word] = call.after;
+        let word = if status.success() { good_word } else { other_word };
         write!(out, "\r\n{word} Enter goes back to hookos. ")?;
         out.flush()?;
         io::stdin().lock().read_line(&mut String::new())?;
-        good("hookos boot", status)
+        good(&format!("hookos {}", call.words.join(" ")), status)
     })
 }
 

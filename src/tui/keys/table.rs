@@ -191,6 +191,13 @@ pub static ACTIONS: &[Entry] = &[
         None,
     ),
     entry(
+        result(R::Publish),
+        Context::Result,
+        &[letter('u')],
+        "publish the image and its kernel, in this terminal",
+        None,
+    ),
+    entry(
         result(R::CopyCommand),
         Context::Result,
         &[letter('y')],

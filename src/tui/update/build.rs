@@ -206,6 +206,7 @@ pub fn act_on_result(model: &mut Model, action: Action) -> Vec<Effect> {
     match result.handle(action) {
         Some(ResultEffect::Boot) => machine::begin(model, profile),
         Some(ResultEffect::LogIn) => vec![Effect::Boot(profile)],
+        Some(ResultEffect::Publish) => vec![Effect::Publish(profile)],
         Some(ResultEffect::Stamp) => super::overlays::pick(model, Picking::Image),
         Some(ResultEffect::Copy(text)) => vec![copy(model, text)],
         Some(ResultEffect::Logs) => {
