@@ -103,7 +103,11 @@ fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &Buil
     let mut fields = serde_json::Map::new();
     for (field, resolved) in site.iter() {
         // Only what the image is made of: a mirror or a path tells of the build machine.
-        let machine = matches!(field.kind, super::Kind::Path) || field.section == super::Section::Debian;
+        // Who compiles a kernel, and where its source is fetched, is no property of the image.
+        let of_builder =
+            matches!(field.id, Id::KernelMirror | Id::KernelRepository | Id::KernelEngine | Id::KernelBase);
+        let machine =
+            matches!(field.kind, super::Kind::Path) || field.section == super::Section::Debian || of_builder;
         if let (Some(value), false) = (&resolved.value, machine) {
             fields.insert(field.path(), value.json(field.kind));
         }
