@@ -3,13 +3,14 @@
 use super::assemble::{self, Assembly, Done};
 use super::event::Stage;
 use super::files::{Artifact, Output};
+use super::kernel::Absent;
 use super::manifest::{self, Input, Manifest, SegmentRecord};
 use super::run::{Run, Task};
 use super::sbom::{self, Origin, Part};
 use super::selection;
 use super::shared::SharedCache;
 use crate::component::{self, Built};
-use crate::debian::apt::{Apt, Settings};
+use crate::debian::apt::Settings;
 use crate::debian::lock::Mode;
 use crate::initramfs::Tree;
 use crate::initramfs::compress::Compression;
@@ -77,7 +78,7 @@ struct Ready {
 
 impl Request<'_> {
     /// Builds the image; gives what it left in the output folder.
-    pub fn build(&self, run: &Run) -> Result<Vec<Artifact>> {
+    pub fn build(&self, run: &Run, absent: Absent) -> Result<Vec<Artifact>> {
         let (definition, components) = run.stage(Stage::Configure, |_| {
             let (definition, components) = self.selection()?;
             self.check_engine(&definition, &components)?;
@@ -91,7 +92,7 @@ impl Request<'_> {
             Ok(certificates)
         })?;
         let ready = run.stage(Stage::Components, |task| self.images(&definition, &components, task))?;
-        let kernel = run.stage(Stage::Kernel, |task| task.item("debian", |item| self.kernel(item)))?;
+        let kernel = run.stage(Stage::Kernel, |task| self.kernel(task, absent))?;
 
         let mut images: BTreeMap<String, Image> =
             ready.iter().map(|(name, ready)| (name.clone(), ready.image.clone())).collect();
@@ -245,7 +246,8 @@ impl Request<'_> {
         Ok(Ready { image, built: None })
     }
 
-    pub(super) fn archive(&self) -> Settings {
+    /// Where Debian packages come from.
+    pub fn archive(&self) -> Settings {
         Settings { mirror: self.site.debian_mirror(), security_mirror: self.site.debian_security_mirror() }
     }
 
@@ -263,28 +265,6 @@ impl Request<'_> {
             None => Some(name),
         };
         Ok(names(&definition, &components).into_iter().filter_map(reference).collect())
-    }
-
-    fn kernel(&self, item: &Task<'_>) -> Result<kernel::debian::Built> {
-        let apt = Apt::new(self.store, &self.archive());
-        let folder = self.root.join("kernel");
-        let built = kernel::debian::build(
-            kernel::debian::Context { store: self.store, apt: &apt },
-            &kernel::debian::Settings {
-                folder: &folder,
-                lock: self.locks,
-                groups_off: self.site.list(crate::site::Id::ModuleGroupsOff),
-                epoch: epoch(),
-            },
-            item,
-        )?;
-        for warning in &built.warnings {
-            item.log(&format!("warning: {warning}"));
-        }
-        if built.cached {
-            item.cached();
-        }
-        Ok(built)
     }
 
     pub(super) fn plan(
@@ -312,7 +292,7 @@ impl Request<'_> {
         assembly: &Assembly<'_>,
         segments: &[Done],
         ready: &BTreeMap<String, Ready>,
-        kernel: &kernel::debian::Built,
+        kernel: &kernel::image::Built,
         certificates: &SiteCertificates,
     ) -> Result<Vec<Artifact>> {
         let output = Output::open(self.out)?;
@@ -383,7 +363,7 @@ impl Request<'_> {
     fn inputs(
         &self,
         ready: &BTreeMap<String, Ready>,
-        kernel: &kernel::debian::Built,
+        kernel: &kernel::image::Built,
         certificates: &SiteCertificates,
     ) -> Vec<Input> {
         let mut inputs = Vec::new();
@@ -456,7 +436,7 @@ pub fn epoch() -> Option<i64> {
     std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
 }
 
-fn parts_of(ready: &BTreeMap<String, Ready>, kernel: &kernel::debian::Built) -> Vec<(Part, String)> {
+fn parts_of(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<(Part, String)> {
     let mut parts = Vec::new();
     let package = |name: &str, version: &str, architecture: &str, sha256: &Digest| Part {
         origin: Origin::Debian,
@@ -497,6 +477,18 @@ fn parts_of(ready: &BTreeMap<String, Ready>, kernel: &kernel::debian::Built) -> 
     for record in &kernel.packages {
         let p = &record.package;
         parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), KERNEL.to_owned()));
+    }
+    if kernel.packages.is_empty() {
+        let name = format!("linux-{}", kernel.package_version);
+        let tarball = kernel.inputs.iter().find(|input| input.name == name);
+        let part = Part {
+            origin: Origin::Source,
+            name: "linux".to_owned(),
+            version: kernel.package_version.clone(),
+            architecture: None,
+            sha256: tarball.map(|input| input.sha256.hex()),
+        };
+        parts.push((part, KERNEL.to_owned()));
     }
     parts
 }

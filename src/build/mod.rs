@@ -1,7 +1,7 @@
 //! The build: a profile becomes an image.
 //!
 //! [`event`] is what happens, as data; [`run`] is one build with its logs and its cancellation;
-//! [`plan`] is what a build would do; [`image`] does it, stage by stage; [`sbom`] and [`manifest`]
+//! [`kernel`] is which kernel it gets and where that comes from; [`plan`] is what a build would do; [`image`] does it, stage by stage; [`sbom`] and [`manifest`]
 //! say what went in; [`stamp`] makes a site's image of one that somebody else has built, and [`inspect`] says what is in one.
 
 pub mod assemble;
@@ -9,6 +9,7 @@ pub mod event;
 pub mod files;
 pub mod image;
 pub mod inspect;
+pub mod kernel;
 pub mod manifest;
 pub mod plan;
 pub mod record;

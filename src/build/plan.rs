@@ -4,12 +4,8 @@ use super::event::Stage;
 use super::image::{KERNEL, Request, names};
 use super::manifest;
 use crate::component;
-use crate::debian::apt::Apt;
-use crate::debian::lock::Mode;
-use crate::kernel::debian as kernel;
 use crate::oci::Image;
 use crate::problem::Result;
-use crate::progress::Silent;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,22 +69,9 @@ impl fmt::Display for Row {
 }
 
 impl Request<'_> {
-    /// What the kernel would be made of, without these groups of modules. Uses no network.
-    pub fn kernel_plan(&self, groups_off: &[String]) -> Result<kernel::Plan> {
-        let apt = Apt::new(self.store, &self.archive());
-        let settings = kernel::Settings {
-            folder: &self.root.join("kernel"),
-            lock: Mode::Locked,
-            groups_off,
-            epoch: super::image::epoch(),
-        };
-        kernel::Plan::new(kernel::Context { store: self.store, apt: &apt }, &settings, &Silent)
-    }
-
     /// The kernel of a build with its tag, if the store has it.
-    pub fn kernel_image(&self) -> Result<Option<(String, Image)>> {
-        let plan = self.kernel_plan(self.site.list(crate::site::Id::ModuleGroupsOff))?;
-        Ok(plan.find(self.store).map(|built| (built.tag, built.image)))
+    pub fn kernel_image(&self) -> Option<(String, Image)> {
+        self.find_kernel().1.map(|built| (built.tag, built.image))
     }
 
     /// What a build would do and leave. Makes nothing and uses no network.
@@ -124,9 +107,8 @@ impl Request<'_> {
             };
             row(Stage::Components, name, found.map(|built| (built.key, Some((name.as_str(), built.image)))));
         }
-        let groups_off = self.site.list(crate::site::Id::ModuleGroupsOff);
-        let kernel = self.kernel_plan(groups_off).ok().and_then(|plan| plan.find(self.store));
-        row(Stage::Kernel, "debian", kernel.map(|built| (built.key, Some((KERNEL, built.image)))));
+        let (name, kernel) = self.find_kernel();
+        row(Stage::Kernel, &name, kernel.map(|built| (built.key, Some((KERNEL, built.image)))));
 
         if images.len() > names.len() {
             let plan = self.plan(&definition, &components, &images)?;

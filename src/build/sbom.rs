@@ -17,6 +17,8 @@ pub enum Origin {
     Cargo,
     /// An image from a registry.
     Oci,
+    /// Compiled from a tarball.
+    Source,
 }
 
 /// One thing that is in the image.
@@ -32,7 +34,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// The package URL: <https://github.com/package-url/purl-spec>, types `deb`, `cargo`, `oci`.
+    /// The package URL: <https://github.com/package-url/purl-spec>, types `deb`, `cargo`, `oci`,
+    /// `generic`.
     fn purl(&self) -> String {
         let escape = |text: &str| {
             text.bytes().fold(String::new(), |mut out, b| {
@@ -51,6 +54,7 @@ impl Part {
             }
             Origin::Cargo => format!("pkg:cargo/{name}@{version}"),
             Origin::Oci => format!("pkg:oci/{name}@{version}"),
+            Origin::Source => format!("pkg:generic/{name}@{version}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::render::Face;
 use crate::build::Run;
 use crate::build::image::Request;
+use crate::build::kernel::Absent;
 use crate::build::manifest;
 use crate::build::plan::Forecast;
 use crate::build::shared::SharedCache;
@@ -60,6 +61,24 @@ pub fn run_profile(name: &str, context: &Context) -> Result<()> {
 }
 
 pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
+    run_with(args, context, Absent::Compile)
+}
+
+/// Turn a profile into a bootable image, but never compile its kernel.
+///
+/// As `hookos build`; a kernel from source must be in the store or in the release service, else it ends
+/// with exit code 7.
+#[derive(Debug, clap::Args)]
+pub struct BinariesArgs {
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+pub fn run_binaries(args: BinariesArgs, context: &Context) -> Result<()> {
+    run_with(args.build, context, Absent::Refuse)
+}
+
+fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
     let name = args.profile_flag.as_deref().unwrap_or(&args.profile);
     let site = context.site(name, args.fields)?;
     let out = args.out.unwrap_or_else(|| context.out(&site.name));
@@ -88,7 +107,7 @@ pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
     let run = Run::start(&site.name, &out, sender, cancel)?.of_site(&site);
     let logs = run.logs().to_owned();
-    let result = request.build(&run);
+    let result = request.build(&run, absent);
     if result.is_ok() {
         // What the next build is compared with; a build is no failure for the lack of it.
         let _ = std::fs::copy(out.join(manifest::FILE), logs.join(manifest::FILE));

@@ -11,6 +11,8 @@ mod doctor;
 mod fetch;
 mod images;
 mod inspect;
+mod kernel;
+mod kernel_config;
 mod lint;
 mod matrix;
 mod onboard;
@@ -68,6 +70,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(Box<build::BuildArgs>),
+    Binaries(Box<build::BinariesArgs>),
     Boot(boot::BootArgs),
     Components(Box<components::ComponentsArgs>),
     Cache(cache::CacheArgs),
@@ -76,6 +79,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Images(images::ImagesArgs),
     Inspect(inspect::InspectArgs),
+    Kernel(Box<kernel::KernelArgs>),
     Lint(lint::LintArgs),
     Matrix(matrix::MatrixArgs),
     Probe(Box<probe::ProbeArgs>),
@@ -115,12 +119,14 @@ fn run() -> Result<ExitCode> {
     let Some(command) = cli.command else { return wizard(&context) };
     match command {
         Command::Build(args) => build::run(*args, &context),
+        Command::Binaries(args) => build::run_binaries(*args, &context),
         Command::Boot(args) => boot::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Certs(args) => certs::run(args, &context),
         Command::Images(args) => images::run(args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),
         Command::Matrix(args) => matrix::run(&args, &context),
+        Command::Kernel(args) => kernel::run(*args, &context),
         Command::Lint(args) => lint::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Configure(args) => configure::run(*args, &context),

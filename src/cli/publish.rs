@@ -57,7 +57,7 @@ pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
     };
     let field = |id: Id| site.text(id).unwrap_or_default();
     let kernel =
-        kernel.map(|(tag, image)| (format!("{registry}/{}:{tag}", field(Id::KernelRepository)), image));
+        kernel.map(|(tag, image)| (format!("{registry}/{}:{tag}", field(Id::PublishKernelRepository)), image));
     let image = (what != What::Kernel)
         .then(|| format!("{registry}/{}:{}", field(Id::PublishRepository), field(Id::PublishVersion)));
     if context.dry_run {
@@ -96,7 +96,7 @@ fn kernel(
 ) -> Result<(String, crate::oci::Image)> {
     let request =
         Request { root: &context.root, out, store, site, locks: Mode::Default, jobs: 1, cache: None };
-    request.kernel_image()?.ok_or_else(|| {
+    request.kernel_image().ok_or_else(|| {
         Problem::usage("the profile's kernel is not in the store")
             .remedy(format!("build the profile first: hookos build {}", site.name))
     })

@@ -180,7 +180,8 @@ pub fn kvm() -> Finding {
 
 /// A Docker engine, or Podman's service, which speaks the same.
 pub fn docker() -> Finding {
-    let (name, for_what) = ("Docker", "components with a Dockerfile; nothing else needs it");
+    let (name, for_what) =
+        ("Docker", "components with a Dockerfile, kernels from source; nothing else needs it");
     let found = Place::find().and_then(|place| Ok((Engine::connect(&place)?, place)));
     match found {
         Ok((engine, place)) => Finding::good(name, for_what, format!("{} at {place}", engine.version)),
@@ -192,6 +193,28 @@ pub fn docker() -> Finding {
             "apt-get install docker.io, start dockerd, and join the group docker; or use Podman's socket with DOCKER_HOST",
         ),
     }
+}
+
+/// What `kernel/build.sh` looks for.
+pub fn kernel_tools() -> Finding {
+    let (name, for_what) =
+        ("kernel tools", "compiling a kernel from source on this machine; nothing else needs them");
+    let tools = ["make", "gcc", "ld", "bc", "bison", "flex", "perl", "xz", "tar"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let missing: Vec<&str> = tools.into_iter().filter(|tool| !there(tool)).collect();
+    if missing.is_empty() {
+        let ccache = if there("ccache") { "with ccache" } else { "without ccache" };
+        return Finding::good(name, for_what, format!("all there, {ccache}"));
+    }
+    Finding::lacks(
+        name,
+        for_what,
+        State::Limited,
+        format!("{} not in PATH", missing.join(", ")),
+        "apt-get install bc binutils bison flex gcc libc6-dev libelf-dev libssl-dev make perl xz-utils ccache; or let \
+         Docker compile it",
+    )
 }
 
 /// The registries that components come from.

@@ -72,6 +72,7 @@ pub fn examine(root: &Path, store: &Path, network: bool) -> Vec<Finding> {
         checks::qemu(),
         checks::kvm(),
         checks::docker(),
+        checks::kernel_tools(),
     ];
     if network {
         findings.extend(checks::registries(root));

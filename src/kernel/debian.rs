@@ -1,27 +1,28 @@
 //! Debian's prebuilt kernel as an image in the store.
 //!
-//! The image has the shape of LinuxKit's kernel images: `/kernel`, `/kernel.tar` (what goes to the
-//! root: modules with their indexes, firmware), `/System.map`, `/kernel_config`. Module and kernel
-//! files are those of the package, byte for byte, so Debian's signatures on them stay good.
+//! Module and kernel files are those of the package, byte for byte, so Debian's signatures on them stay
+//! good. The image's shape: [`super::image`].
 
 use super::firmware;
+use super::image::{self, Selected, bad_modules};
 use super::list::List;
-use super::modules::depmod::{self, Graph};
+use super::modules::depmod::Graph;
 use super::package::Parts;
 use super::recipe::{Recipe, io_problem, renewable};
 use super::report::Report;
 use crate::debian::apt::Apt;
 use crate::debian::deb;
 use crate::debian::lock::{Mode, Package};
-use crate::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
-use crate::oci::{self, Config, Image};
+use crate::initramfs::tree::{Tree, TreePath};
+use crate::oci;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker, Store};
-use serde::{Deserialize, Serialize};
+
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+
+pub use super::image::{Built, Input, Record};
 
 /// Raised when the same inputs would give other bytes.
 const CODE: &str = "kernel from debian 1";
@@ -47,46 +48,6 @@ pub struct Settings<'a> {
     /// No file in the image is younger (seconds since 1970). Without it, the newest file of the
     /// packages decides.
     pub epoch: Option<i64>,
-}
-
-/// A kernel in the store, and what there is to know about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
-    pub image: Image,
-    /// Name of the modules' folder, as in `5.10.0-46-amd64`.
-    pub version: String,
-    /// The kernel's own version, as in `5.10.262-1`.
-    pub package_version: String,
-    /// Names this kernel in a registry: made of the version and the inputs.
-    pub tag: String,
-    /// 64 hex digits: changes whenever an input does.
-    pub key: String,
-    /// What the key is made of.
-    pub inputs: Vec<Input>,
-    /// For the SBOM.
-    pub packages: Vec<Record>,
-    pub report: Report,
-    /// Lines of `modules.list` without effect, as `modules.list:LINE: what`.
-    pub warnings: Vec<String>,
-    /// Whether it was in the store already. (Not part of what the store keeps.)
-    #[serde(skip)]
-    pub cached: bool,
-}
-
-/// One thing that decides the bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
-    pub name: String,
-    pub sha256: Digest,
-}
-
-/// A package in the image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    #[serde(flatten)]
-    pub package: Package,
-    pub source: String,
-    pub source_version: String,
 }
 
 /// What a build would make, without making anything.
@@ -144,12 +105,7 @@ impl Plan {
 
     /// The kernel, if it is in the store with all that belongs to it.
     pub fn find(&self, store: &Store) -> Option<Built> {
-        let bytes = store.read(&store.work(&self.key)?).ok()?;
-        let built: Built = serde_json::from_slice(&bytes).ok()?;
-        let there = store.has(&built.image.manifest)
-            && built.image.layers.iter().all(|layer| store.has(layer))
-            && oci::read_image(store, &built.image.manifest).is_ok();
-        there.then_some(Built { cached: true, ..built })
+        Built::find(store, &self.key)
     }
 }
 
@@ -185,70 +141,39 @@ pub fn build(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progr
     for line in built.report.to_string().lines() {
         progress.log(line);
     }
-    let text = serde_json::to_vec(&built)
-        .map_err(|e| Problem::new("the kernel's record cannot be written").because(e))?;
-    let parts =
-        built.image.blobs(store).map_err(|e| Problem::new("the kernel's image is not whole").because(e))?;
-    store.put(&text).and_then(|digest| store.set_work_with(&plan.key, &digest, &parts)).map_err(failed)?;
+    built.keep(store, &plan.key)?;
     Ok(built)
 }
 
 /// Chooses, indexes and writes.
 fn assemble(store: &Store, plan: &Plan, packages: Vec<Record>, parts: &Parts) -> Result<Built> {
     let inside = parts.builtin.names();
-    let bad = |e: depmod::Error| {
-        Problem::new("the dependencies of the kernel package's modules cannot be told").because(e)
-    };
-    let graph = Graph::new(&parts.modules, &inside).map_err(bad)?;
+    let graph = Graph::new(&parts.modules, &inside).map_err(bad_modules)?;
     let selection = plan.list.select(&parts.modules, &graph, &inside);
     let chosen: Vec<_> = selection.modules.keys().map(|at| parts.modules[*at].clone()).collect();
-    let indexes = depmod::write(&chosen, &parts.builtin).map_err(bad)?;
     let firmware = firmware::find(&chosen, &parts.firmware_names());
     let mut report = Report::new(&parts.modules, &selection);
     report.firmware = firmware.files.iter().cloned().collect();
     report.missing_firmware = firmware.missing;
 
     let latest = plan.epoch.unwrap_or(parts.newest);
-    let mut root = Branch { tree: Tree::new(), latest };
-    let modules = format!("usr/lib/modules/{}", parts.version);
-    for module in &chosen {
-        if let Some(node) = parts.files.get(&module.path) {
-            root.put(&format!("{modules}/{}", module.path), plain(node))?;
-        }
-    }
-    for (name, bytes) in indexes {
-        root.put(&format!("{modules}/{name}"), Node::file(bytes, 0o644, latest).into())?;
-    }
-    for name in &firmware.files {
-        if let Some(node) = parts.firmware.get(name) {
-            root.put(&format!("usr/lib/firmware/{name}"), plain(node))?;
-        }
-    }
-    let written = |e: oci::Error| Problem::new("the kernel image cannot be written").because(e);
-    let tar = oci::write_layer(store, &root.tree, latest).map_err(written)?;
-
-    let mut image = Branch { tree: Tree::new(), latest };
-    let tar = Content::Blob { digest: tar.diff_id, offset: 0, len: tar.size };
-    image.put("kernel.tar", Node::new(Kind::File(tar), 0o644, latest).into())?;
-    image.put("kernel", plain(&parts.kernel))?;
-    for (name, node) in [("System.map", &parts.system_map), ("kernel_config", &parts.config)] {
-        if let Some(node) = node {
-            image.put(name, plain(node))?;
-        }
-    }
-    let package_version = plan.version().to_owned();
-    let mut config = Config::default();
-    config.labels.insert("org.opencontainers.image.version".into(), package_version.clone());
-    config.labels.insert("org.opencontainers.image.title".into(), format!("Linux {}", parts.version));
-    let layer = oci::write_layer(store, &image.tree, latest).map_err(written)?;
-    let image = oci::write_image(store, &[layer], &config)
-        .map_err(|e| Problem::new("the kernel image cannot be written").because(e))?;
+    let image = image::write(
+        store,
+        &Selected {
+            parts,
+            modules: &chosen,
+            firmware: &report.firmware,
+            more: &[],
+            version: plan.version(),
+            latest,
+        },
+    )?;
     let warnings = selection.warnings.iter().map(|(line, what)| format!("{LIST}:{line}: {what}")).collect();
     Ok(Built {
         image,
         version: parts.version.clone(),
         tag: plan.tag(),
-        package_version,
+        package_version: plan.version().to_owned(),
         key: plan.key.hex(),
         inputs: plan.inputs.clone(),
         packages,
@@ -256,26 +181,6 @@ fn assemble(store: &Store, plan: &Plan, packages: Vec<Record>, parts: &Parts) ->
         warnings,
         cached: false,
     })
-}
-
-/// A tree that is being filled; its folders have one time.
-struct Branch {
-    tree: Tree,
-    latest: i64,
-}
-
-impl Branch {
-    fn put(&mut self, path: &str, node: Arc<Node>) -> Result<()> {
-        let path = TreePath::new(path).map_err(|e| Problem::new(e.to_string()))?;
-        self.tree.ensure_parents(&path, self.latest);
-        self.tree.insert(path, node);
-        Ok(())
-    }
-}
-
-/// A node of its own, so that files which are one in the package are not links between layers.
-fn plain(node: &Node) -> Arc<Node> {
-    Arc::new(node.clone())
 }
 
 /// A registry's tag: letters, digits, `.`, `_`, `-`, at most 128 of them.

@@ -205,8 +205,8 @@ impl<'o, 'a> Connector<'o, 'a> {
     }
 }
 
-/// The HTTP client has no cryptography of its own.
-fn with_cryptography() {
+/// Gives the HTTP client its cryptography, which it has none of: call it before one is made.
+pub fn with_cryptography() {
     // Another part of the program may have been first, with the same.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
 }

@@ -269,7 +269,10 @@ impl ResolvedSite {
     }
 
     pub fn kernel_source(&self) -> KernelSource {
-        KernelSource::Debian
+        match self.text(Id::KernelSource).as_deref() {
+            Some("source") => KernelSource::Source,
+            _ => KernelSource::Debian,
+        }
     }
 
     /// Parameters that `boot` adds to the kernel command line.
@@ -335,6 +338,8 @@ impl Getty {
 pub enum KernelSource {
     /// Debian's prebuilt package.
     Debian,
+    /// Compiled from its source, here or by the release service.
+    Source,
 }
 
 #[cfg(test)]

@@ -102,10 +102,12 @@ fn resolv_conf(site: &ResolvedSite) -> Option<String> {
 fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &BuildRecord) -> Result<Vec<u8>> {
     let mut fields = serde_json::Map::new();
     for (field, resolved) in site.iter() {
-        // Only what the image is made of: a mirror or a path tells of the build machine, and where it goes does
-        // not change it.
-        let machine = matches!(field.kind, super::Kind::Path)
-            || matches!(field.section, super::Section::Debian | super::Section::Publish);
+        // Only what the image is made of: a mirror or a path tells of the build machine, and so does who
+        // compiles a kernel; where the image goes does not change it.
+        let of_builder =
+            matches!(field.id, Id::KernelMirror | Id::KernelRepository | Id::KernelEngine | Id::KernelBase)
+                || matches!(field.section, super::Section::Debian | super::Section::Publish);
+        let machine = matches!(field.kind, super::Kind::Path) || of_builder;
         if let (Some(value), false) = (&resolved.value, machine) {
             fields.insert(field.path(), value.json(field.kind));
         }

@@ -7,13 +7,13 @@ use crate::build::stamp::{self, Base};
 use crate::component::{self, Source, Stage};
 use crate::debian::lock::Mode;
 use crate::history;
-use crate::kernel::debian::Built;
+use crate::kernel::image::Built;
 use crate::kernel::list::slug;
 use crate::linuxkit::Definition;
 use crate::problem::{Problem, Result};
 use crate::progress::Silent;
 use crate::site::resolve::Lookup;
-use crate::site::{Id, ResolvedSite, Sources, certificates, files, resolve};
+use crate::site::{Id, KernelSource, ResolvedSite, Sources, certificates, files, resolve};
 use crate::store::Store;
 use crate::tui::build::Sizes;
 use crate::tui::data::{ComponentEntry, FileEntry, GroupEntry, Kernels, Planned};
@@ -51,6 +51,16 @@ pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
         jobs: 1,
         cache: None,
     };
+    if site.kernel_source() == KernelSource::Source {
+        let plan = request.source_plan()?;
+        return Ok(Box::new(Kernels {
+            version: plan.settings.version(),
+            place: format!("source, configuration {}", plan.settings.config),
+            stored: plan.find(&store).is_some(),
+            tag: plan.tag,
+            groups: Vec::new(),
+        }));
+    }
     let plan = request.kernel_plan(site.list(Id::ModuleGroupsOff))?;
     let built = plan.find(&store);
     let stored = built.is_some();

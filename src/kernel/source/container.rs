@@ -1,0 +1,75 @@
+//! The recipe run by a Docker engine, through `kernel/Dockerfile`.
+
+use super::lines::Lines;
+use super::tarball::Tarball;
+use super::{DOCKERFILE, Plan, SCRIPT};
+use crate::debian::Error as DebianError;
+use crate::docker::{Context, Engine, Error};
+use crate::initramfs::tree::Tree;
+use crate::oci::{self, Platform};
+use crate::problem::{Problem, Result};
+use crate::progress::Progress;
+use crate::store::Store;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Compiles; gives the files of the result and the compiler's warnings.
+pub(super) fn compile(
+    plan: &Plan,
+    engine: &Engine,
+    tarball: &Tarball,
+    scratch: &Path,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<(Tree, Vec<String>)> {
+    let unusable = |e: std::io::Error| Problem::new("the build's files cannot be laid out").because(e);
+    let folder = scratch.join("context");
+    std::fs::create_dir(&folder).map_err(unusable)?;
+    let recipe = &plan.settings.folder;
+    let files = [
+        (recipe.join(DOCKERFILE), DOCKERFILE),
+        (recipe.join(SCRIPT), SCRIPT),
+        (plan.config.clone(), "config"),
+        (tarball.path.clone(), "linux.tar"),
+    ];
+    for (from, name) in files {
+        std::fs::copy(&from, folder.join(name)).map_err(|e| unusable(e).in_file(&from))?;
+    }
+    let arguments = BTreeMap::from([
+        ("BASE".to_owned(), plan.settings.base.clone()),
+        ("VERSION".to_owned(), plan.settings.version()),
+        ("JOBS".to_owned(), plan.settings.jobs.max(1).to_string()),
+    ]);
+    progress.log(&format!("Docker {} compiles in {}", engine.version, plan.settings.base));
+    let lines = Lines::new(progress);
+    let context = Context::read(&folder).map_err(unusable)?;
+    let image = engine.build(&context, &arguments, &lines).map_err(|e| explain(e, &lines, plan))?;
+    let mut archive = tempfile::Builder::new()
+        .prefix("kernel-")
+        .suffix(".tar")
+        .tempfile_in(scratch)
+        .map_err(|e| Problem::new("the engine's result cannot be kept").because(e))?;
+    progress.log(&format!("taking {image} from the engine"));
+    engine.save(&image, archive.as_file_mut(), progress).map_err(|e| explain(e, &lines, plan))?;
+    archive.flush().map_err(|e| Problem::new("the engine's result cannot be kept").because(e))?;
+    let unusable = "the engine's result cannot be used";
+    let saved = oci::import_docker_archive(store, archive.path(), None, &Platform::default(), progress)
+        .map_err(|e| Problem::new(unusable).because(e))?;
+    let tree = oci::image_tree(store, &saved).map_err(|e| Problem::new(unusable).because(e))?;
+    Ok((tree, lines.warnings()))
+}
+
+fn explain(error: Error, lines: &Lines<'_>, plan: &Plan) -> Problem {
+    match error {
+        Error::Cancelled => Problem::from(DebianError::Cancelled),
+        // The command failed, and its lines say why; of other steps the engine does.
+        Error::Step { step, .. } if step.contains(SCRIPT) && step.starts_with("RUN ") => {
+            lines.problem(&plan.settings.version())
+        }
+        Error::Step { .. } => Problem::new(error.to_string())
+            .in_file(plan.settings.folder.join(DOCKERFILE))
+            .remedy("an image to start from that has the tools needs no network: --kernel-base IMAGE"),
+        _ => Problem::new(error.to_string()).remedy("look at the engine's own log"),
+    }
+}

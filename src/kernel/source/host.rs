@@ -1,0 +1,127 @@
+//! The recipe run with this machine's own compiler.
+
+use super::lines::Lines;
+use super::tarball::Tarball;
+use super::{Plan, SCRIPT, tree};
+use crate::debian::Error as DebianError;
+use crate::initramfs::tree::Tree;
+use crate::problem::{Problem, Result};
+use crate::progress::Progress;
+use crate::store::Store;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How often a running compiler is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// After this long a compiler that was asked to stop is ended.
+const PATIENCE: u32 = 50;
+
+/// Compiles in `scratch`; gives the files of the result and the compiler's warnings.
+pub(super) fn compile(
+    plan: &Plan,
+    tarball: &Tarball,
+    scratch: &Path,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<(Tree, Vec<String>)> {
+    let out = scratch.join("out");
+    let lines = Lines::new(progress);
+    let mut command = recipe(plan, "build", &tarball.path, scratch);
+    command.arg(&out).env("JOBS", plan.settings.jobs.max(1).to_string());
+    run(&mut command, &lines, &plan.settings.version())?;
+    Ok((tree::of_folder(store, &out)?, lines.warnings()))
+}
+
+/// Has the tree set up in `scratch`, with the whole configuration in `linux/.config`.
+pub fn configure(plan: &Plan, tarball: &Tarball, scratch: &Path, progress: &dyn Progress) -> Result<()> {
+    let lines = Lines::new(progress);
+    run(&mut recipe(plan, "config", &tarball.path, scratch), &lines, &plan.settings.version())
+}
+
+/// Lets a person change the configuration, on this terminal.
+pub fn menuconfig(plan: &Plan, tarball: &Tarball, scratch: &Path) -> Result<()> {
+    let status = recipe(plan, "menuconfig", &tarball.path, scratch).status().map_err(not_run)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Problem::new(format!("menuconfig did not end well: {status}"))
+        .remedy("it needs a terminal and libncurses-dev; what it printed stands above"))
+}
+
+fn recipe(plan: &Plan, task: &str, tarball: &Path, scratch: &Path) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .arg(plan.settings.folder.join(SCRIPT))
+        .arg(task)
+        .args([tarball, plan.config.as_path(), scratch])
+        .env("HOOKOS_KERNEL_VERSION", plan.settings.version());
+    command
+}
+
+fn not_run(error: std::io::Error) -> Problem {
+    Problem::new("bash cannot be started").because(error)
+}
+
+/// Runs the recipe in a process group of its own, so that all of it can be stopped.
+fn run(command: &mut Command, lines: &Lines<'_>, version: &str) -> Result<()> {
+    let failed = |e: std::io::Error| Problem::new("the kernel's recipe cannot be run").because(e);
+    let (reader, writer) = std::io::pipe().map_err(failed)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().map_err(failed)?)
+        .stderr(writer)
+        .process_group(0)
+        .spawn()
+        .map_err(not_run)?;
+    // Its ends of the pipe would keep the reader waiting for ever.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut reader = BufReader::new(reader);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                lines.log(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        let status = wait(&mut child, lines);
+        // Whatever it has left behind must not hold the pipe.
+        kill(&child, rustix::process::Signal::KILL);
+        match status {
+            Err(e) => Err(failed(e)),
+            Ok(None) => Err(Problem::from(DebianError::Cancelled)),
+            Ok(Some(status)) => Ok(status),
+        }
+    })
+    .and_then(|status| if status.success() { Ok(()) } else { Err(lines.problem(version)) })
+}
+
+/// Waits for the end; none when it was cancelled.
+fn wait(child: &mut Child, lines: &Lines<'_>) -> std::io::Result<Option<std::process::ExitStatus>> {
+    let mut asked = 0;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((asked == 0).then_some(status));
+        }
+        if lines.cancelled() {
+            match asked {
+                0 => kill(child, rustix::process::Signal::TERM),
+                PATIENCE => kill(child, rustix::process::Signal::KILL),
+                _ => {}
+            }
+            asked += 1;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn kill(child: &Child, signal: rustix::process::Signal) {
+    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // A group that is gone needs no signal.
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}

@@ -1,0 +1,126 @@
+//! What compiles whole kernels, for `tests/kernel-full`: the same digest wherever it is built, by the host as
+//! by Docker; and a machine that boots it.
+
+use super::{scratch, source, support};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{ROOT, Shell, fresh, machine, ok, work};
+
+/// Builds the tiny kernel; gives its image's digest.
+fn digest(store: &Path, change: &dyn Fn(&mut Command)) -> String {
+    let mut command = source(support::hookos(Path::new(ROOT), store, &["kernel", "lab"]));
+    command.env("CCACHE_DIR", work("kernel-source").join("ccache"));
+    change(&mut command);
+    let started = Instant::now();
+    let text = ok(command.output().unwrap());
+    eprintln!("compiled in {:.0} s", started.elapsed().as_secs_f64());
+    assert!(text.contains(" of "), "objects are counted: {text}");
+    assert_eq!(scratch(store), [] as [PathBuf; 0]);
+    let digest = text.lines().find_map(|line| Some(line.strip_prefix("Linux ")?.split_once(" as ")?.1));
+    digest.unwrap_or_else(|| panic!("no digest: {text}")).to_owned()
+}
+
+#[test]
+#[ignore = "compiles a kernel twice, builds lab and boots it: tests/kernel-full"]
+fn two_builds_are_the_same_bytes_and_boot() {
+    let (store, other) = (fresh("kernel-one"), fresh("kernel-two/in/a/folder/with/a/longer/name"));
+    let first = digest(&store, &|_| {});
+    // The second time nothing comes out of a cache of objects.
+    let second = digest(&other, &|command| {
+        command.env("CCACHE_RECACHE", "1").args(["--jobs", "1"]);
+    });
+    assert_eq!(first, second, "two builds gave other bytes");
+    std::fs::remove_dir_all(&other).unwrap();
+
+    let out = fresh("kernel-out");
+    let words = ["build", "lab", "--out", out.to_str().unwrap()];
+    let text = ok(source(support::hookos(Path::new(ROOT), &store, &words)).output().unwrap());
+    assert!(text.contains("unchanged, from the store"), "the kernel is not built again: {text}");
+    let guest = machine(&out, "").start(&out.join("console.log")).unwrap();
+    let mut shell = Shell::on(guest);
+    shell.log_in();
+    let release = shell.run("uname -r");
+    assert!(release.starts_with("5.10.") && release.ends_with("-hook-tiny"), "{release}");
+    // A module of this kernel, found by the indexes that were made for it.
+    assert_eq!(shell.run("modprobe dummy && grep -c ^dummy /proc/modules"), "1");
+}
+
+/// A Docker engine below a folder. Ends with the test.
+struct Engine {
+    child: Child,
+    host: String,
+}
+
+impl Engine {
+    fn start(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("daemon.json"), "{}").unwrap();
+        let option = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
+        let host = format!("unix://{}", folder.join("docker.sock").display());
+        let child = Command::new("dockerd")
+            .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap()))
+            .arg(format!("--host={host}"))
+            .args([option("config-file", "daemon.json"), option("data-root", "data")])
+            .args([option("exec-root", "exec"), option("pidfile", "pid")])
+            .args(["--iptables=false", "--bridge=none", "--ip-forward=false", "--storage-driver=vfs"])
+            .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout=1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .expect("dockerd is needed: apt-get install docker.io");
+        let engine = Self { child, host };
+        let until = Instant::now() + Duration::from_secs(60);
+        while !engine.docker().arg("version").output().unwrap().status.success() {
+            assert!(Instant::now() < until, "dockerd does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        engine
+    }
+
+    fn docker(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.env("DOCKER_HOST", &self.host);
+        command
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "compiles a kernel twice, and makes a Debian system with debootstrap: tests/kernel-full"]
+fn docker_and_the_host_give_the_same_bytes() {
+    // Below /var: its path must be short enough for sockets.
+    let folder = tempfile::Builder::new().prefix("kernel-docker-").tempdir_in("/var/tmp").unwrap();
+    let root = folder.path().join("tools");
+    // The same release of Debian as here, so that both have the same compiler.
+    let release = std::fs::read_to_string("/etc/os-release").unwrap();
+    let suite = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap();
+    let tools = "bc,binutils,bison,flex,gcc,libc6-dev,libelf-dev,libssl-dev,make,perl,xz-utils";
+    ok(Command::new("debootstrap")
+        .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap()))
+        .args(["--variant=minbase", &format!("--include={tools}"), suite])
+        .arg(&root)
+        .output()
+        .expect("debootstrap is needed: apt-get install debootstrap"));
+    let engine = Engine::start(&folder.path().join("engine"));
+    let tar = folder.path().join("tools.tar");
+    ok(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").output().unwrap());
+    ok(engine.docker().arg("import").arg(&tar).arg("tools:1").output().unwrap());
+    std::fs::remove_file(&tar).unwrap();
+    std::fs::remove_dir_all(&root).unwrap();
+
+    let docker = digest(&fresh("kernel-docker"), &|command| {
+        command.env("DOCKER_HOST", &engine.host).args(["--engine", "docker", "--kernel-base", "tools:1"]);
+    });
+    let host = digest(&fresh("kernel-host"), &|_| {});
+    assert_eq!(docker, host, "the host's bytes are not Docker's");
+}
