@@ -2,6 +2,7 @@
 //! by Docker; and a machine that boots it.
 
 use super::{scratch, source, support};
+use hookos::boot::check::{Guest, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +38,16 @@ fn two_builds_are_the_same_bytes_and_boot() {
     let words = ["build", "lab", "--out", out.to_str().unwrap()];
     let text = ok(source(support::hookos(Path::new(ROOT), &store, &words)).output().unwrap());
     assert!(text.contains("unchanged, from the store"), "the kernel is not built again: {text}");
-    let guest = machine(&out, "").start(&out.join("console.log")).unwrap();
+    let console = std::fs::File::create(out.join("console.log")).unwrap();
+    let mut guest = Guest::start(machine(&out, ""), console).unwrap();
+    let mut verdict = Verdict::default();
+    let until = Instant::now() + Duration::from_secs(240);
+    while verdict.ready_at.is_none() {
+        assert!(Instant::now() < until, "not up in time:\n{}", guest.last_lines());
+        if let Some(report) = guest.report(Duration::from_secs(1)) {
+            verdict.take(report);
+        }
+    }
     let mut shell = Shell::on(guest);
     shell.log_in();
     let release = shell.run("uname -r");
