@@ -25,8 +25,9 @@ const LICENCES: &[&str] = &[
 
 /// Crates that are there in two versions, each with its reason.
 const TWICE: &[(&str, &str)] = &[
-    ("base64", "the HTTP client has moved on, cyclonedx-bom and oci-client have not"),
+    ("base64", "the HTTP client has moved on, the others have not"),
     ("block-buffer", "follows digest"),
+    ("cipher", "pgp's ciphers have not moved on, those that open cosign's keys have"),
     ("const-oid", "follows digest"),
     ("cpufeatures", "follows sha2"),
     ("crypto-common", "follows digest"),
@@ -35,8 +36,12 @@ const TWICE: &[(&str, &str)] = &[
     ("darling_macro", "procedural macros, at build time only"),
     ("digest", "the elliptic curves of pgp's signatures have not moved on"),
     ("getrandom", "ring asks for 0.2, tempfile and rand for a later one"),
+    ("hmac", "follows digest"),
+    ("inout", "follows cipher"),
     ("itertools", "ratatui asks for 0.14; prost's macros, at build time, for a later one"),
     ("nom", "x509-parser and pgp"),
+    ("rand", "pgp asks for 0.8, bollard for a later one"),
+    ("rand_core", "follows rand"),
     ("serdect", "follows digest"),
     ("sha2", "follows digest"),
     ("signal-hook", "the program has the version of crossterm, what runs in the image the newer one"),
@@ -44,6 +49,7 @@ const TWICE: &[(&str, &str)] = &[
     ("strum_macros", "follows strum"),
     ("syn", "procedural macros, at build time only"),
     ("synstructure", "procedural macros, at build time only"),
+    ("universal-hash", "follows cipher"),
 ];
 
 fn metadata() -> serde_json::Value {

@@ -56,8 +56,8 @@ pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
         What::Kernel | What::All => Some(kernel(&site, &store, &out, context)?),
     };
     let field = |id: Id| site.text(id).unwrap_or_default();
-    let kernel =
-        kernel.map(|(tag, image)| (format!("{registry}/{}:{tag}", field(Id::PublishKernelRepository)), image));
+    let kernel = kernel
+        .map(|(tag, image)| (format!("{registry}/{}:{tag}", field(Id::PublishKernelRepository)), image));
     let image = (what != What::Kernel)
         .then(|| format!("{registry}/{}:{}", field(Id::PublishRepository), field(Id::PublishVersion)));
     if context.dry_run {
