@@ -41,6 +41,9 @@ impl Project {
         ] {
             std::fs::copy(Path::new(support::ROOT).join(name), root.join(name)).unwrap();
         }
+        let lab = root.join("profiles/lab.toml");
+        let text = std::fs::read_to_string(&lab).unwrap().replace("roles = ", "# roles = ");
+        std::fs::write(&lab, text).unwrap();
         std::fs::write(root.join("components/hook.yaml"), "kernel:\n  image: kernel\n  cmdline: quiet\n")
             .unwrap();
         Self { root, store: folder.join("store") }

@@ -188,7 +188,7 @@ impl<'a> Client<'a> {
         if *done > 0 {
             request = request.header(reqwest::header::RANGE, format!("bytes={done}-"));
         }
-        let mut response = self.wait(request.send())?.map_err(broken)?;
+        let mut response = self.wait(async { request.send().await })?.map_err(broken)?;
         let status = response.status();
         if !status.is_success() {
             let again = status.is_server_error() || status.as_u16() == 429;
@@ -199,7 +199,7 @@ impl<'a> Client<'a> {
         let mut skip = if partial { 0 } else { *done };
         let total = response.content_length().map(|n| if partial { n + *done } else { n });
         loop {
-            let Some(chunk) = self.wait(response.chunk())?.map_err(broken)? else { break };
+            let Some(chunk) = self.wait(async { response.chunk().await })?.map_err(broken)? else { break };
             let again = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             skip -= again as u64;
             let new = &chunk[again..];
@@ -218,7 +218,8 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Waits, and looks now and then whether nobody wants it any more.
+    /// Waits, and looks now and then whether nobody wants it any more. `work` must do nothing before it is
+    /// polled: the HTTP client wants the runtime around it.
     fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Failed> {
         self.runtime.block_on(async {
             let mut work = std::pin::pin!(work);
