@@ -8,6 +8,7 @@ use hookos::store::Store;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use support::{ROOT, Registry, ok};
 
 /// A registry, the user's settings for it, and `lab` as it was built.
@@ -19,14 +20,21 @@ struct Lab {
 }
 
 impl Lab {
-    fn new(name: &str) -> Self {
+    fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::start(folder.path(), "");
         fs::create_dir_all(folder.path().join("config/hookos")).unwrap();
         let settings = format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host);
         fs::write(folder.path().join("config/hookos/registries.toml"), settings).unwrap();
-        let (store, out) = (support::work("store"), support::work(name));
-        ok(support::build(Path::new(ROOT), &store, &out));
+        let store = support::work("store");
+        // One image is enough for all.
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let out = BUILT.get_or_init(|| {
+            let out = support::work("published");
+            ok(support::build(Path::new(ROOT), &store, &out));
+            out
+        });
+        let out = out.clone();
         Self { folder, registry, out, store }
     }
 
@@ -77,7 +85,7 @@ fn run(program: &str, args: &[&str]) -> String {
 
 #[test]
 fn an_image_is_published_with_what_is_to_be_known_of_it() {
-    let lab = Lab::new("published");
+    let lab = Lab::new();
     let version = ["--publish-version", "1.2.3"];
     let said = ok(lab.publish("artifact-publish", &version));
     assert!(said.contains("edge-orch/en/files/provisioning-hook-os:1.2.3 is published"), "{said}");
@@ -91,7 +99,7 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
     // The same once more changes nothing; another image does not take the tag unless it is forced to.
     let again = ok(lab.publish("artifact-publish", &version));
     assert!(again.matches("was there").count() == 2, "{again}");
-    let other = support::work("published-other");
+    let other = lab.path("other");
     ok(lab.hookos(&[
         "build",
         "lab",
@@ -133,7 +141,7 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
 
 #[test]
 fn a_signature_is_checked_by_us_and_by_others() {
-    let lab = Lab::new("signed");
+    let lab = Lab::new();
     let (key, public) = (lab.path("cosign.key"), lab.path("cosign.pub"));
     let (key, public) = (key.to_str().unwrap(), public.to_str().unwrap());
     run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]);
@@ -202,7 +210,7 @@ fn a_signature_is_checked_by_us_and_by_others() {
 
 #[test]
 fn two_builders_share_their_work_through_a_registry() {
-    let lab = Lab::new("shared");
+    let lab = Lab::new();
     let cache = format!("{}/hookos/cache", lab.registry.host);
     let (first, second) = (lab.path("first"), lab.path("second"));
     let to = ["build", "lab", "--out", first.to_str().unwrap(), "--cache-to", &cache];
@@ -224,7 +232,7 @@ fn two_builders_share_their_work_through_a_registry() {
 
 #[test]
 fn a_stick_builds_a_profile_without_network() {
-    let lab = Lab::new("stick");
+    let lab = Lab::new();
     let stick = lab.path("stick.tar");
     ok(lab.hookos(&["images", "export", stick.to_str().unwrap(), "--profile", "lab"]));
     let empty = lab.path("empty");
