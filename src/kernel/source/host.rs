@@ -27,6 +27,8 @@ pub(super) fn compile(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<(Tree, Vec<String>)> {
+    // Docker compiles on the engine's disk, which may be another machine's.
+    tree::check_room(scratch)?;
     let out = scratch.join("out");
     let lines = Lines::new(progress);
     let mut command = recipe(plan, "build", &tarball.path, scratch);

@@ -132,7 +132,6 @@ impl Plan {
         let failed = |e: crate::store::Error| Problem::new("the store cannot be used").because(e);
         let _lock = store.lock(&format!("kernel-{}", &self.key.hex()[..32])).map_err(failed)?;
         let engine = self.engine(progress)?;
-        tree::check_room(&store.tmp())?;
         let tarball = self.settings.source.get(&self.settings, store, progress)?;
         let scratch = tempfile::Builder::new()
             .prefix("kernel-")
