@@ -8,6 +8,8 @@ use crate::debian::lock::Mode;
 use crate::kernel::image::Built;
 use crate::kernel::source::{self, Compiler, Source};
 use crate::kernel::{debian, source::Plan};
+use crate::oci::registry;
+use crate::oci::repository::Repository;
 use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Silent};
 use crate::site::{Id, KernelSource, ResolvedSite, Value};
@@ -20,6 +22,14 @@ pub enum Absent {
     Compile,
     /// Exit code 7.
     Refuse,
+}
+
+/// A place that may have a kernel for a site.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct KernelPlace {
+    pub name: &'static str,
+    /// What it has, in words.
+    pub has: String,
 }
 
 /// How a site's kernel from source is made. Reads no file.
@@ -106,6 +116,55 @@ impl Request<'_> {
         }
     }
 
+    /// What this machine has: Debian's kernel and the one from source. Asks nobody.
+    pub fn kernels_here(&self) -> Vec<KernelPlace> {
+        let place = |name, version: String, stored: bool, otherwise: &str| {
+            let state = if stored { "in the store" } else { otherwise };
+            KernelPlace { name, has: format!("{version}, {state}") }
+        };
+        let mut all = Vec::new();
+        if let Ok(plan) = self.kernel_plan(self.site.list(Id::ModuleGroupsOff)) {
+            let stored = plan.find(self.store).is_some();
+            all.push(place("Debian", plan.version().to_owned(), stored, "to be fetched as packages"));
+        }
+        if let Ok(plan) = self.source_plan() {
+            let stored = plan.find(self.store).is_some();
+            all.push(place("source", plan.tag, stored, "not in the store"));
+        }
+        all
+    }
+
+    /// What the release service and kernel.org (or the mirror) have for a kernel from source, asked once.
+    pub fn kernels_elsewhere(&self) -> Vec<KernelPlace> {
+        let Ok(plan) = self.source_plan() else { return Vec::new() };
+        let service = match plan.reference() {
+            None => "none is named: oci_release_svc, or `repository` under [kernel]".to_owned(),
+            Some(reference) => match self.peek(&reference, &plan.tag) {
+                Ok(true) => format!("has {reference}"),
+                Ok(false) => format!("does not have {reference}"),
+                Err(problem) => format!("cannot be asked for {reference}: {}", short(&problem)),
+            },
+        };
+        let mirror = self.site.text(Id::KernelMirror).unwrap_or_default();
+        let newest = match source::download::newest_point(&mirror, &plan.settings, &Silent) {
+            Ok(point) => {
+                let series = &plan.settings.series;
+                format!("newest of {series} is {series}.{point}; chosen is {}", plan.settings.version())
+            }
+            Err(problem) => format!("cannot be asked: {}", short(&problem)),
+        };
+        vec![
+            KernelPlace { name: "release service", has: service },
+            KernelPlace { name: "kernel.org", has: newest },
+        ]
+    }
+
+    fn peek(&self, reference: &str, tag: &str) -> Result<bool> {
+        let options = registry::Options::of_user(self.root)?;
+        let repository = Repository::open(reference, &options, &Silent).map_err(Problem::from)?;
+        Ok(repository.peek(tag).map_err(Problem::from)?.is_some())
+    }
+
     /// The kernel of the site. What the store has costs no network.
     pub(super) fn kernel(&self, task: &Task<'_>, absent: Absent) -> Result<Built> {
         match self.site.kernel_source() {
@@ -171,6 +230,20 @@ impl Request<'_> {
             Absent::Refuse => Err(no_kernel(&plan.tag, &self.site.name, plan.reference(), reason)),
         }
     }
+}
+
+/// What is at the bottom of a problem, in one line.
+fn short(problem: &Problem) -> String {
+    let text = problem.causes().last().map_or_else(
+        || problem.what().to_owned(),
+        |cause| {
+            // A cause is a problem of its own: what it says first, and what is below it.
+            let lines: Vec<&str> = cause.lines().map(str::trim).collect();
+            let below = lines.iter().rev().find_map(|line| line.strip_prefix("because: "));
+            below.or(lines.first().copied()).unwrap_or_default().to_owned()
+        },
+    );
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// What a person needs to know who has no kernel.

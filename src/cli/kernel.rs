@@ -4,6 +4,7 @@ use super::context::Context;
 use super::kernel_config as configuration;
 use super::render::Face;
 use crate::build::image::Request;
+use crate::build::kernel::KernelPlace;
 use crate::build::{Run, Stage};
 use crate::debian::apt::Apt;
 use crate::debian::lock::Mode;
@@ -42,6 +43,9 @@ pub struct KernelArgs {
     /// Renew the pins: Debian's packages; the newest point release; the SHA-256 of a tarball.
     #[arg(long, group = "task")]
     update: bool,
+    /// Say where this profile's kernel can be had: here, in the release service, at kernel.org.
+    #[arg(long, group = "task")]
+    places: bool,
     /// How many objects to compile at the same time (default: one for each CPU).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -79,6 +83,13 @@ pub fn run(args: KernelArgs, context: &Context) -> Result<()> {
     }
     if args.config {
         return configuration::change(&request.source_plan()?, &store, context);
+    }
+    if args.places {
+        let mut places = request.kernels_here();
+        places.extend(request.kernels_elsewhere());
+        let line = |place: &KernelPlace| format!("{:<16} {}", place.name, place.has);
+        let text: Vec<String> = places.iter().map(line).collect();
+        return context.answer(&places, &text.join("\n"));
     }
     if context.dry_run {
         return forecast(&request, context);

@@ -149,13 +149,18 @@ impl<'a> Repository<'a> {
 
     /// The manifest that a tag or digest names, if the repository has it.
     pub fn find(&self, name: &str) -> Result<Option<Found>, Error> {
-        self.look(name).map_err(self.refused(format!("{}:{name}", self.name())))
+        self.look(name, ATTEMPTS).map_err(self.refused(format!("{}:{name}", self.name())))
     }
 
-    fn look(&self, name: &str) -> Result<Option<Found>, Fault> {
+    /// As [`Repository::find`], for somebody who would rather have no answer than wait for one.
+    pub fn peek(&self, name: &str) -> Result<Option<Found>, Error> {
+        self.look(name, 1).map_err(self.refused(format!("{}:{name}", self.name())))
+    }
+
+    fn look(&self, name: &str, attempts: u32) -> Result<Option<Found>, Fault> {
         let ask = Ask::new(Method::HEAD, self.endpoint.url(&format!("manifests/{name}"))?)
             .header(ACCEPT, MANIFESTS);
-        let response = match self.endpoint.ask_patiently(&ask) {
+        let response = match self.endpoint.patiently(attempts, || self.endpoint.ask(&ask)) {
             Ok(response) => response,
             Err(fault) if fault.is(StatusCode::NOT_FOUND) => return Ok(None),
             Err(fault) => return Err(fault),
@@ -167,7 +172,7 @@ impl<'a> Repository<'a> {
             (Some(digest), Some(size), Some(media_type)) => Ok(Some(Found { digest, media_type, size })),
             // A registry that says less is asked for the whole.
             (.., media_type) => {
-                let bytes = self.endpoint.patiently(ATTEMPTS, || manifest(&self.endpoint, name))?;
+                let bytes = self.endpoint.patiently(attempts, || manifest(&self.endpoint, name))?;
                 let media_type = media_type.unwrap_or_else(|| media_type_of(&bytes));
                 Ok(Some(Found { digest: Digest::of(&bytes), media_type, size: bytes.len() as u64 }))
             }

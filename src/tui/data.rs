@@ -1,5 +1,6 @@
 //! What effects answer with: facts about the world, ready for a screen.
 
+use crate::build::kernel::KernelPlace;
 use crate::build::plan;
 use crate::build::record::{RunRecord, Took};
 use crate::kernel::report::Amount;
@@ -159,6 +160,8 @@ pub struct Kernels {
     pub stored: bool,
     /// Its name in a registry.
     pub tag: String,
+    /// What this machine has.
+    pub places: Vec<KernelPlace>,
     pub groups: Vec<GroupEntry>,
 }
 

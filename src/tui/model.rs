@@ -88,6 +88,8 @@ pub struct Site {
     pub fetched: Check<Result<Pending, Problem>>,
     pub components: Check<Result<Vec<ComponentEntry>, Problem>>,
     pub kernels: Check<Result<Kernels, Problem>>,
+    /// What the release service and kernel.org have.
+    pub elsewhere: Check<Result<Vec<crate::build::kernel::KernelPlace>, Problem>>,
     pub plan: Check<Result<Planned, Problem>>,
     /// Warnings of opening it: unknown keys, an old format.
     pub warnings: Vec<Problem>,
@@ -109,6 +111,7 @@ impl Site {
             fetched: Check::default(),
             components: Check::default(),
             kernels: Check::default(),
+            elsewhere: Check::default(),
             plan: Check::default(),
             warnings: Vec::new(),
         }
@@ -306,6 +309,7 @@ impl Model {
                     || site.fetched.moving(now)
                     || site.components.moving(now)
                     || site.kernels.moving(now)
+                    || site.elsewhere.moving(now)
                     || site.plan.moving(now)
             })
     }

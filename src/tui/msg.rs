@@ -41,6 +41,8 @@ pub enum Msg {
     Folder(u64, Result<Vec<FileEntry>>),
     Components(u64, Result<Vec<ComponentEntry>>),
     Kernels(u64, Result<Box<Kernels>>),
+    /// What places that must be asked have for the kernel.
+    KernelsElsewhere(u64, Result<Vec<crate::build::kernel::KernelPlace>>),
     Planned(u64, Result<Box<Planned>>),
     Compared(Result<Vec<String>>),
     /// A run has begun, or is found; or there is none.
@@ -121,6 +123,10 @@ pub enum Effect {
         folder: PathBuf,
     },
     ListComponents {
+        run: u64,
+        site: Box<ResolvedSite>,
+    },
+    AskForKernels {
         run: u64,
         site: Box<ResolvedSite>,
     },

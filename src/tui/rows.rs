@@ -188,6 +188,19 @@ fn kernels(model: &Model, site: &Site) -> Vec<Row> {
         "",
         "the version, then a digest of the packages, of modules.list and of the groups below".to_owned(),
     ));
+    rows.push(heading("Where kernels can be had"));
+    let place = |place: &crate::build::kernel::KernelPlace| pair(Role::Plain, place.name, place.has.clone());
+    rows.extend(found.places.iter().map(place));
+    match site.elsewhere.value() {
+        None => {
+            rows.push(pair(Role::Muted, "elsewhere", "asking the release service and kernel.org".to_owned()))
+        }
+        Some(Ok(places)) => rows.extend(places.iter().map(place)),
+        Some(Err(problem)) => rows.push(Row::Note(Role::Error, problem.what().to_owned())),
+    }
+    if found.groups.is_empty() {
+        return rows;
+    }
     rows.push(heading("Kernel modules"));
     rows.extend(found.groups.iter().map(|group| Row::Group(group.slug.clone())));
     rows

@@ -173,6 +173,9 @@ impl Executor {
             Effect::ListComponents { run, site } => {
                 self.go(move |place| Msg::Components(run, work::components(place, &site)));
             }
+            Effect::AskForKernels { run, site } => {
+                self.go(move |place| Msg::KernelsElsewhere(run, work::elsewhere(place, &site)));
+            }
             Effect::ListKernels { run, site } => {
                 self.go(move |place| Msg::Kernels(run, work::kernels(place, &site)));
             }

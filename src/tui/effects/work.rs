@@ -2,6 +2,7 @@
 
 use super::{Place, runs};
 use crate::build::image::Request;
+use crate::build::kernel::KernelPlace;
 use crate::build::manifest;
 use crate::build::stamp::{self, Base};
 use crate::component::{self, Source, Stage};
@@ -38,6 +39,22 @@ pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
     Ok(Box::new(Planned { rows: request.dry_run()?, last }))
 }
 
+/// What places that must be asked have for a site's kernel.
+pub fn elsewhere(place: &Place, site: &ResolvedSite) -> Result<Vec<KernelPlace>> {
+    let store = Store::open(place.store.clone())?;
+    let out = place.root.join("out").join(&site.name);
+    let request = Request {
+        root: &place.root,
+        out: &out,
+        store: &store,
+        site,
+        locks: Mode::Default,
+        jobs: 1,
+        cache: None,
+    };
+    Ok(request.kernels_elsewhere())
+}
+
 /// The kernel of a site, and the groups of modules that it may have.
 pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
     let store = Store::open(place.store.clone())?;
@@ -57,6 +74,7 @@ pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
             version: plan.settings.version(),
             place: format!("source, configuration {}", plan.settings.config),
             stored: plan.find(&store).is_some(),
+            places: request.kernels_here(),
             tag: plan.tag,
             groups: Vec::new(),
         }));
@@ -76,6 +94,7 @@ pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
         place: format!("Debian {}", plan.suite),
         stored,
         tag: plan.tag(),
+        places: request.kernels_here(),
         groups: plan.groups().iter().map(entry).collect(),
     }))
 }

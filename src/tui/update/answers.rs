@@ -95,6 +95,9 @@ fn of_site(model: &mut Model, msg: Msg) {
         Msg::Kernels(run, kernels) => {
             site.kernels.finish(run, kernels.map(|kernels| *kernels), now);
         }
+        Msg::KernelsElsewhere(run, places) => {
+            site.elsewhere.finish(run, places, now);
+        }
         Msg::Planned(run, rows) => {
             site.plan.finish(run, rows.map(|planned| *planned), now);
         }

@@ -273,8 +273,11 @@ pub fn refresh(model: &mut Model) -> Vec<Effect> {
             vec![Effect::ReadCertificates { run: site.certificates.begin(now), site: resolved }]
         }
         Step::Kernel => {
-            let resolved = resolved();
-            vec![Effect::ListKernels { run: site.kernels.begin(now), site: resolved }]
+            let (one, other) = (resolved(), resolved());
+            vec![
+                Effect::ListKernels { run: site.kernels.begin(now), site: one },
+                Effect::AskForKernels { run: site.elsewhere.begin(now), site: other },
+            ]
         }
         Step::Components => {
             let resolved = resolved();

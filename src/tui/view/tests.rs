@@ -12,6 +12,7 @@ use super::super::step::Step;
 use super::super::testing::*;
 use super::super::theme::Theme;
 use super::super::update::update;
+use crate::build::kernel::KernelPlace;
 use crate::build::plan::{self, State};
 use crate::build::record::{self, RunRecord, Took};
 use crate::build::{Outcome, Stage};
@@ -185,6 +186,10 @@ fn kernels() -> Kernels {
         place: "Debian bullseye".to_owned(),
         stored: true,
         tag: "5.10.262-1-0123456789ab".to_owned(),
+        places: vec![
+            KernelPlace { name: "Debian", has: "5.10.262-1, in the store".to_owned() },
+            KernelPlace { name: "source", has: "5.10.228-01234567, not in the store".to_owned() },
+        ],
         groups: vec![
             group("Wired network cards", Some((312, 24_117_248))),
             group("USB network cards", Some((41, 1_887_436))),
