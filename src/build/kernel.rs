@@ -8,6 +8,7 @@ use crate::debian::lock::Mode;
 use crate::kernel::image::Built;
 use crate::kernel::source::{self, Compiler, Source};
 use crate::kernel::{debian, source::Plan};
+use crate::oci::import::Error;
 use crate::oci::registry;
 use crate::oci::repository::Repository;
 use crate::problem::{Exit, Problem, Result};
@@ -142,7 +143,7 @@ impl Request<'_> {
             Some(reference) => match self.peek(&reference, &plan.tag) {
                 Ok(true) => format!("has {reference}"),
                 Ok(false) => format!("does not have {reference}"),
-                Err(problem) => format!("cannot be asked for {reference}: {}", short(&problem)),
+                Err(why) => format!("cannot be asked for {reference}: {why}"),
             },
         };
         let mirror = self.site.text(Id::KernelMirror).unwrap_or_default();
@@ -151,7 +152,7 @@ impl Request<'_> {
                 let series = &plan.settings.series;
                 format!("newest of {series} is {series}.{point}; chosen is {}", plan.settings.version())
             }
-            Err(problem) => format!("cannot be asked: {}", short(&problem)),
+            Err(problem) => format!("cannot be asked: {}", problem.what()),
         };
         vec![
             KernelPlace { name: "release service", has: service },
@@ -159,10 +160,15 @@ impl Request<'_> {
         ]
     }
 
-    fn peek(&self, reference: &str, tag: &str) -> Result<bool> {
-        let options = registry::Options::of_user(self.root)?;
-        let repository = Repository::open(reference, &options, &Silent).map_err(Problem::from)?;
-        Ok(repository.peek(tag).map_err(Problem::from)?.is_some())
+    /// Whether a registry has a tag, or in one line why it cannot say.
+    fn peek(&self, reference: &str, tag: &str) -> std::result::Result<bool, String> {
+        let options = registry::Options::of_user(self.root).map_err(|problem| problem.what().to_owned())?;
+        let found = Repository::open(reference, &options, &Silent).and_then(|there| there.peek(tag));
+        match found {
+            Ok(found) => Ok(found.is_some()),
+            Err(Error::Refused { why, .. }) => Err(why),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The kernel of the site. What the store has costs no network.
@@ -230,20 +236,6 @@ impl Request<'_> {
             Absent::Refuse => Err(no_kernel(&plan.tag, &self.site.name, plan.reference(), reason)),
         }
     }
-}
-
-/// What is at the bottom of a problem, in one line.
-fn short(problem: &Problem) -> String {
-    let text = problem.causes().last().map_or_else(
-        || problem.what().to_owned(),
-        |cause| {
-            // A cause is a problem of its own: what it says first, and what is below it.
-            let lines: Vec<&str> = cause.lines().map(str::trim).collect();
-            let below = lines.iter().rev().find_map(|line| line.strip_prefix("because: "));
-            below.or(lines.first().copied()).unwrap_or_default().to_owned()
-        },
-    );
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// What a person needs to know who has no kernel.
