@@ -114,6 +114,14 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && text.contains("--force"), "{text}");
 
+    // A site is put on it without a build, and it can be looked into.
+    let site = lab.path("site");
+    let words = ["stamp", &reference, "--profile", "lab", "--cluster-domain", "site.example.com", "--out"];
+    let stamped = lab.command(&lab.store, &words).arg(&site).output().unwrap();
+    ok(stamped);
+    let seen = ok(lab.hookos(&["inspect", &reference, site.to_str().unwrap()]));
+    assert!(seen.contains("site.example.com"), "{seen}");
+
     // It comes back whole, with checksums that others can check.
     let back = lab.path("back");
     let fresh = lab.path("fresh-store");

@@ -1,11 +1,12 @@
 //! `hookos inspect`: what is in an image, and how two differ.
 
 use super::context::Context;
-use super::render::size;
+use super::render::{Short, size};
 use crate::build::inspect::{Difference, Inspection, difference, inspect};
 use crate::problem::Result;
+use crate::publish::Named;
 use crate::site::certificates::{self, date};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show what is in an image: members, services, settings, certificates with dates, kernel, which build it is.
 ///
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 /// settings, and files by name. Passwords are masked.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
-    /// A hook_x86_64.tar.gz, a folder with kernel and initramfs, or an initramfs.
+    /// A hook_x86_64.tar.gz, a folder with kernel and initramfs, an initramfs, or a published image
+    /// (registry/repository:tag).
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
     /// Another one, to compare it with.
@@ -22,11 +24,14 @@ pub struct InspectArgs {
 }
 
 pub fn run(args: &InspectArgs, context: &Context) -> Result<()> {
-    let one = inspect(&args.image)?;
+    let (store, options) = (context.store()?, context.registry()?);
+    let progress = Short::new(context.json, context.plain);
+    let named = |image: &Path| Named::find(image, &store, &options, &progress);
+    let one = inspect(&named(&args.image)?.path)?;
     match &args.other {
         None => context.answer(&one, &text(&one)),
         Some(other) => {
-            let found = difference(&one, &inspect(other)?);
+            let found = difference(&one, &inspect(&named(other)?.path)?);
             context.answer(&found, &compared(&found))
         }
     }

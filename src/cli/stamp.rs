@@ -4,9 +4,11 @@ use super::context::Context;
 use super::render::{Short, size};
 use crate::build::files::Artifact;
 use crate::build::stamp::{Base, Request};
+use crate::oci::registry;
 use crate::problem::{Problem, Result};
+use crate::publish::Named;
 use crate::site::{FieldFlags, certificates};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Put a profile's site segment on a published image, in place of a build.
 ///
@@ -18,12 +20,16 @@ use std::path::PathBuf;
 /// image themselves, so one image serves every site.
 #[derive(Debug, clap::Args)]
 pub struct StampArgs {
-    /// A hook_x86_64.tar.gz, a folder with kernel and initramfs, or an initramfs. Not with --bundle.
+    /// A hook_x86_64.tar.gz, a folder with kernel and initramfs, an initramfs, or a published image
+    /// (registry/repository:tag). Not with --bundle.
     #[arg(value_name = "IMAGE", required_unless_present = "bundle", conflicts_with = "bundle")]
     image: Option<PathBuf>,
     /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
     #[arg(long, short, default_value = "lab", value_name = "PROFILE")]
     profile: String,
+    /// Refuse a published image that is not signed with this key (PEM; as `cosign.pub`).
+    #[arg(long, env = "HOOKOS_VERIFY_KEY", value_name = "FILE")]
+    verify_key: Option<PathBuf>,
     /// Where the files go instead of out/PROFILE.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -39,7 +45,13 @@ pub fn run(args: StampArgs, context: &Context) -> Result<()> {
     let certificates = certificates::of_site(&site, &context.root, certificates::now())?;
     let out = args.out.unwrap_or_else(|| context.out(&site.name));
     let store = context.store()?;
-    let base = args.image.as_deref().map(Base::find).transpose()?;
+    let verify = args.verify_key.as_deref().map(super::images::verifying_key).transpose()?;
+    let options = registry::Options { verify, ..context.registry()? };
+    let cancel = super::cancel_on_signals()?;
+    let progress = Short::new(context.json, context.plain).until(&cancel);
+    let named = |image: &Path| Named::find(image, &store, &options, &progress);
+    let named = args.image.as_deref().map(named).transpose()?;
+    let base = named.as_ref().map(|named| Base::find(&named.path)).transpose()?;
     if let Some(image) = &args.image
         && same(image, &out)
     {
@@ -52,7 +64,7 @@ pub fn run(args: StampArgs, context: &Context) -> Result<()> {
     }
     let request = Request { store: &store, site: &site, certificates: &certificates, out: &out };
     let artifacts = match &base {
-        Some(base) => request.stamp(base, &Short::new(context.json, context.plain))?,
+        Some(base) => request.stamp(base, &progress)?,
         None => request.bundle()?,
     };
     let line =
@@ -62,8 +74,8 @@ pub fn run(args: StampArgs, context: &Context) -> Result<()> {
 }
 
 /// Whether the image lies in the folder that is written to.
-fn same(image: &std::path::Path, out: &std::path::Path) -> bool {
+fn same(image: &Path, out: &Path) -> bool {
     let folder = if image.is_dir() { Some(image) } else { image.parent() };
-    let real = |path: &std::path::Path| path.canonicalize().ok();
+    let real = |path: &Path| path.canonicalize().ok();
     folder.and_then(real).is_some_and(|folder| real(out) == Some(folder))
 }

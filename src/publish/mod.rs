@@ -10,7 +10,7 @@ use crate::build::image::{ARCHIVE, SBOM};
 use crate::build::manifest;
 use crate::oci::artifact::{Artifact, File};
 use crate::oci::import::Error;
-use crate::oci::registry::Options;
+use crate::oci::registry::{self, Options};
 use crate::oci::repository::{Blob, Found, Repository, Sent};
 use crate::oci::signature::{self, SigningKey};
 use crate::oci::{Image, push};
@@ -243,6 +243,36 @@ pub fn fetch(
             .remedy("an image is pulled with `hookos images pull`"));
     }
     Ok(files)
+}
+
+/// An image that a person names: files on this machine, or a published artifact, which is fetched.
+pub struct Named {
+    pub path: PathBuf,
+    /// What was fetched goes with this.
+    _fetched: Option<tempfile::TempDir>,
+}
+
+impl Named {
+    /// A path that exists is that path; else `host/repository:tag` is asked for at its registry.
+    pub fn find(name: &Path, store: &Store, options: &Options, progress: &dyn Progress) -> Result<Self> {
+        let reference = name.to_str().filter(|text| {
+            // A registry's name has a dot or a port; a mistyped path seldom has either before its first `/`.
+            let host = text.split('/').next().unwrap_or_default();
+            text.contains('/') && host.len() > 2 && host.contains(['.', ':']) && registry::parse(text).is_ok()
+        });
+        let Some(reference) = reference.filter(|_| !name.exists()) else {
+            return Ok(Self { path: name.to_owned(), _fetched: None });
+        };
+        progress.log(&format!("fetching {reference}"));
+        let folder = tempfile::Builder::new()
+            .prefix("image-")
+            .tempdir_in(store.tmp())
+            .map_err(|e| Problem::new("the image cannot be kept").in_file(store.tmp()).because(e))?;
+        let files = fetch(store, reference, folder.path(), options, progress)?;
+        let archive = files.into_iter().find(|file| file.file_name().is_some_and(|name| name == ARCHIVE));
+        let path = archive.ok_or_else(|| Problem::usage(format!("{reference} holds no {ARCHIVE}")))?;
+        Ok(Self { path, _fetched: Some(folder) })
+    }
 }
 
 fn blob_of(path: &Path) -> Result<Blob> {
