@@ -188,6 +188,44 @@ fn an_image_travels_with_tls_and_a_password_and_others_read_it() {
 }
 
 #[test]
+fn a_registry_with_a_certificate_of_its_own_making_is_trusted_when_that_is_given() {
+    let room = Room::new();
+    let (certificate, key) = (room.path("own.pem"), room.path("own.key"));
+    let (crt, private) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    // As Docker's documentation of the registry makes one: it says of itself that it is an authority.
+    run(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=registry",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            private,
+            "-out",
+            crt,
+        ],
+    );
+    let registry = Registry::start_with_tls(room.folder.path(), &certificate, &key, "");
+    let reference = format!("{}/own:v1", registry.host);
+    room.image("store", &reference, 1000);
+    assert!(room.fails("store", &["images", "push", &reference]).contains("certificate"));
+    room.registries(&format!("[registry.\"{}\"]\nca = [\"{crt}\"]\n", registry.host));
+    ok(room.hookos("store", &["images", "push", &reference]));
+    room.registries(&format!("[registry.\"{}\"]\ntls = \"unverified\"\n", registry.host));
+    ok(room.hookos("second", &["images", "pull", &reference]));
+}
+
+#[test]
 fn a_pull_survives_a_bad_network_or_says_what_is_wrong() {
     let room = Room::new();
     let registry = Registry::start(room.folder.path(), "");

@@ -59,6 +59,7 @@ pub mod registries;
 pub mod registry;
 pub mod repository;
 pub mod signature;
+mod trust;
 mod wire;
 
 pub use acquire::Platform;

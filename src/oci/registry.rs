@@ -11,13 +11,14 @@ use super::import::Error;
 use super::registries::{Registries, Tls};
 use super::repository::Repository;
 use super::signature::{self, VerifyingKey};
+use super::trust;
 use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, rest};
 use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker, Store};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 use reqwest::header::ACCEPT;
-use reqwest::{Certificate, Client, Method, NoProxy, Proxy, Url};
+use reqwest::{Client, Method, NoProxy, Proxy, Url};
 use std::io::{Cursor, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -160,11 +161,11 @@ impl<'o, 'a> Connector<'o, 'a> {
             .user_agent(concat!("hookos/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .tls_danger_accept_invalid_certs(known.tls == Tls::Unverified);
-        let mut certificates = Vec::new();
-        for pem in self.options.certificates.iter().chain(&known.certificates) {
-            certificates.extend(Certificate::from_pem_bundle(pem)?);
+        let given: Vec<&[u8]> =
+            self.options.certificates.iter().chain(&known.certificates).map(Vec::as_slice).collect();
+        if !given.is_empty() && known.tls == Tls::Verified {
+            client = client.tls_backend_preconfigured(trust::client(&given).map_err(Fault::lasting)?);
         }
-        client = client.tls_certs_merge(certificates);
         let no_proxy = self.options.no_proxy.as_deref().and_then(NoProxy::from_string);
         if let Some(proxy) = &self.options.https_proxy {
             client = client.proxy(Proxy::https(proxy)?.no_proxy(no_proxy.clone()));
