@@ -483,7 +483,7 @@ pub static FIELDS: &[Field] = &[
         env: "HOOKOS_KERNEL_REPOSITORY",
         kind: Kind::Text,
         help: "Image repository of the release service that has kernels from source",
-        more: "A kernel that is not in the store is looked for there, by its tag, before it is compiled.",
+        more: "A kernel that is not in the store is looked for there, by its tag, before it is compiled. Without it: in the repository `publish.kernel_repository` of `oci_release_svc`.",
         example: "registry.example.com/hookos/hook-kernel",
         ..PLAIN
     },
