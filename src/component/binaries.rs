@@ -71,7 +71,9 @@ pub fn programs(
             None => true,
         });
         if !missing.is_empty() {
-            let names: Vec<&Wanted> = missing.keys().copied().collect();
+            // All of them, not only those that are missing: which features shared crates get depends on what is
+            // built together, and a build that was killed half-way must go on to the same bytes.
+            let names: Vec<&Wanted> = wanted.iter().collect();
             let target = cargo_build(&workspace, &tools, &names, progress)?;
             for (want, key) in missing {
                 let program = take(store, &workspace, &target, want, progress)?;
