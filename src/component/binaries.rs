@@ -18,7 +18,7 @@ use std::time::Duration;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PROFILE: &str = "guest";
 /// Change when the same sources would give other bytes.
-const VERSION: &str = "static program 1";
+const VERSION: &str = "static program 2";
 
 /// A program of the workspace that a component asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,9 +71,7 @@ pub fn programs(
             None => true,
         });
         if !missing.is_empty() {
-            // All of them, not only those that are missing: which features shared crates get depends on what is
-            // built together, and a build that was killed half-way must go on to the same bytes.
-            let names: Vec<&Wanted> = wanted.iter().collect();
+            let names: Vec<&Wanted> = missing.keys().copied().collect();
             let target = cargo_build(&workspace, &tools, &names, progress)?;
             for (want, key) in missing {
                 let program = take(store, &workspace, &target, want, progress)?;
@@ -219,8 +217,13 @@ fn cargo_build(
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0);
+    // The same packages in every call: the features of a crate that several share follow from what is
+    // selected together, and a program is to have the same bytes whether it is built alone or with all.
+    for (package, _) in workspace.guests() {
+        command.args(["-p", package]);
+    }
     for want in wanted {
-        command.args(["-p", &want.package, "--bin", &want.binary]);
+        command.args(["--bin", &want.binary]);
     }
     let mut child = command.spawn().map_err(|e| missing_tool("cargo", &e))?;
     let stderr = child.stderr.take();

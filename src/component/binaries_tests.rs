@@ -24,16 +24,19 @@ fn wanted() -> Vec<Wanted> {
     vec![Wanted { package: "hookos-init".into(), binary: "hookos-init".into() }]
 }
 
+/// Once alone; once with a program that asks more of a crate that both link (`signal-hook`).
 #[test]
-fn two_folders_give_the_same_program() {
+fn two_folders_give_the_same_program_whatever_is_built_with_it() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let other = two.path().join("with/another/longer/name");
     fs::create_dir_all(&other).unwrap();
     let mut built = Vec::new();
-    for folder in [one.path(), other.as_path()] {
+    let network = Wanted { package: "hookos-network".into(), binary: "hookos-network".into() };
+    for (folder, company) in [(one.path(), vec![]), (other.as_path(), vec![network])] {
         copy_to(folder);
         let store = Store::open(folder.join("store")).unwrap();
-        let program = programs(&store, folder, &wanted(), &Silent).unwrap().remove(0);
+        let all = [wanted(), company].concat();
+        let program = programs(&store, folder, &all, &Silent).unwrap().remove(0);
         let bytes = store.read(&program.digest).unwrap();
         assert!(bytes.starts_with(b"\x7fELF"));
         let text = String::from_utf8_lossy(&bytes);

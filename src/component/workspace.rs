@@ -45,11 +45,18 @@ impl Workspace {
         Ok(Self { root, lock, manifest, members })
     }
 
+    /// The packages that are selected together when programs for an image are built: the components.
+    pub(super) fn guests(&self) -> impl Iterator<Item = (&str, &toml::Table)> {
+        let components = self.root.join("components");
+        let guest = self.members.iter().filter(move |(_, (folder, _))| folder.starts_with(&components));
+        guest.map(|(name, (_, manifest))| (name.as_str(), manifest))
+    }
+
     /// A key of everything in the workspace that decides the programs of a package: the sources
     /// of the package and of the members that it depends on, what the root manifest states for all,
-    /// and the locked crates.
+    /// and what all packages that are built together ask of the locked crates.
     pub(super) fn sources(&self, package: &str) -> Result<Key> {
-        let mut key = KeyMaker::new("sources 1");
+        let mut key = KeyMaker::new("sources 2");
         for (table, name) in [("workspace", "package"), ("workspace", "dependencies"), ("workspace", "lints")]
         {
             let text = self.manifest.get(table).and_then(|t| t.get(name)).map(ToString::to_string);
@@ -59,7 +66,6 @@ impl Workspace {
             let text = self.manifest.get("profile").and_then(|t| t.get(name)).map(ToString::to_string);
             key = key.add(name, text.unwrap_or_default());
         }
-        let mut crates = BTreeSet::new();
         let mut local = BTreeSet::new();
         let mut todo = vec![package.to_owned()];
         while let Some(name) = todo.pop() {
@@ -72,14 +78,18 @@ impl Workspace {
                     .in_file(self.root.join("Cargo.toml"))
                     .remedy(format!("its packages are: {known}")));
             };
-            for dependency in dependencies(manifest) {
-                if self.members.contains_key(&dependency) {
-                    todo.push(dependency);
-                } else {
-                    self.locked(&dependency, &mut crates);
-                }
-            }
+            todo.extend(dependencies(manifest).into_iter().filter(|name| self.members.contains_key(name)));
             key = key.add("member", &name).add("files", hash_folder(folder)?.hex());
+        }
+        let mut crates = BTreeSet::new();
+        for (name, manifest) in self.guests() {
+            key = key.add("guest", name);
+            for table in ["dependencies", "build-dependencies", "target", "features"] {
+                key = key.add(table, manifest.get(table).map(ToString::to_string).unwrap_or_default());
+            }
+            for dependency in dependencies(manifest) {
+                self.locked(&dependency, &mut crates);
+            }
         }
         for (name, version, checksum) in crates {
             key = key.add("crate", name).add("version", version).add("checksum", checksum);
