@@ -6,7 +6,7 @@ use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Key, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -219,11 +219,13 @@ fn cargo_build(
         .process_group(0);
     // The same packages in every call: the features of a crate that several share follow from what is
     // selected together, and a program is to have the same bytes whether it is built alone or with all.
-    for (package, _) in workspace.guests() {
-        command.args(["-p", package]);
-    }
+    let mut packages: BTreeSet<&str> = workspace.guests().map(|(package, _)| package).collect();
     for want in wanted {
+        packages.insert(&want.package);
         command.args(["--bin", &want.binary]);
+    }
+    for package in packages {
+        command.args(["-p", package]);
     }
     let mut child = command.spawn().map_err(|e| missing_tool("cargo", &e))?;
     let stderr = child.stderr.take();
@@ -295,7 +297,7 @@ fn crates_to_compile(workspace: &Workspace, wanted: &[&Wanted]) -> u64 {
     }
     let output = command.output().ok().filter(|output| output.status.success());
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).collect::<std::collections::BTreeSet<_>>().len() as u64
+    text.lines().filter(|line| !line.is_empty()).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Cargo without what a person's environment says about flags and profiles.
