@@ -330,8 +330,12 @@ fn one_command_shows_it(lab: &Lab) {
     let out = root.join("out");
     std::fs::create_dir_all(&out).unwrap();
     std::os::unix::fs::symlink(&lab.out, out.join("lab")).unwrap();
-    let output =
-        support::hookos(&root, lab.store.root(), &["boot", "lab", "--onboard", "--accel", "tcg"]).output();
+    let output = support::hookos(
+        &root,
+        lab.store.root(),
+        &["boot", "lab", "--onboard", "--accel", "tcg", "--cpus", "1"],
+    )
+    .output();
     let text = ok(output.unwrap());
     for step in onboard::STEPS {
         assert!(text.contains(&format!("✓ {}", step.title)), "{}: {text}", step.title);

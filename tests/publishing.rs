@@ -116,9 +116,10 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
 
     // A site is put on it without a build, and it can be looked into.
     let site = lab.path("site");
-    let words = ["stamp", &reference, "--profile", "lab", "--cluster-domain", "site.example.com", "--out"];
-    let stamped = lab.command(&lab.store, &words).arg(&site).output().unwrap();
-    ok(stamped);
+    let to = site.to_str().unwrap();
+    let words =
+        ["stamp", &reference, "--profile", "lab", "--cluster-domain", "site.example.com", "--out", to];
+    ok(lab.hookos(&words));
     let seen = ok(lab.hookos(&["inspect", &reference, site.to_str().unwrap()]));
     assert!(seen.contains("site.example.com"), "{seen}");
 
