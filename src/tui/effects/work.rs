@@ -25,33 +25,22 @@ use std::path::Path;
 pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
     let store = Store::open(place.store.clone())?;
     let out = place.root.join("out").join(&site.name);
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let request = Request {
-        root: &place.root,
-        out: &out,
-        store: &store,
-        site,
-        locks: Mode::Default,
-        jobs,
-        cache: None,
-    };
+    let request = request(place, site, &store, &out);
     let last = history::last_good(&runs::logs(place, &site.name)).map(|(_, record)| record);
     Ok(Box::new(Planned { rows: request.dry_run()?, last }))
+}
+
+/// A build that is only asked, never run.
+fn request<'a>(place: &'a Place, site: &'a ResolvedSite, store: &'a Store, out: &'a Path) -> Request<'a> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    Request { root: &place.root, out, store, site, locks: Mode::Default, jobs, cache: None }
 }
 
 /// What places that must be asked have for a site's kernel.
 pub fn elsewhere(place: &Place, site: &ResolvedSite) -> Result<Vec<KernelPlace>> {
     let store = Store::open(place.store.clone())?;
     let out = place.root.join("out").join(&site.name);
-    let request = Request {
-        root: &place.root,
-        out: &out,
-        store: &store,
-        site,
-        locks: Mode::Default,
-        jobs: 1,
-        cache: None,
-    };
+    let request = request(place, site, &store, &out);
     Ok(request.kernels_elsewhere())
 }
 
@@ -59,15 +48,7 @@ pub fn elsewhere(place: &Place, site: &ResolvedSite) -> Result<Vec<KernelPlace>>
 pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
     let store = Store::open(place.store.clone())?;
     let out = place.root.join("out").join(&site.name);
-    let request = Request {
-        root: &place.root,
-        out: &out,
-        store: &store,
-        site,
-        locks: Mode::Default,
-        jobs: 1,
-        cache: None,
-    };
+    let request = request(place, site, &store, &out);
     if site.kernel_source() == KernelSource::Source {
         let plan = request.source_plan()?;
         return Ok(Box::new(Kernels {
