@@ -5,6 +5,7 @@ use super::event::Stage;
 use super::files::{Artifact, Output};
 use super::kernel::Absent;
 use super::manifest::{self, Input, Manifest, SegmentRecord};
+use super::provenance;
 use super::run::{Run, Task};
 use super::sbom::{self, Origin, Part};
 use super::selection;
@@ -111,7 +112,7 @@ impl Request<'_> {
 
     /// The files that a build leaves.
     pub(super) fn artifact_names(&self) -> Vec<String> {
-        let names = [CMDLINE, VMLINUZ, INITRAMFS, ARCHIVE, SBOM, manifest::FILE];
+        let names = [CMDLINE, VMLINUZ, INITRAMFS, ARCHIVE, SBOM, provenance::FILE, manifest::FILE];
         std::iter::once(site_file(self.site.compression())).chain(names.map(str::to_owned)).collect()
     }
 
@@ -333,8 +334,10 @@ impl Request<'_> {
         artifacts.push(joined(ARCHIVE, join::tar_gz(&members, latest, &archive))?);
 
         artifacts.push(output.write(SBOM, &sbom::write(&self.site.name, parts_of(ready, kernel))?)?);
+        let inputs = self.inputs(ready, kernel, certificates);
+        artifacts.push(output.write(provenance::FILE, &provenance::write(self.site, &inputs, &artifacts)?)?);
         let mut manifest = Manifest::new(&self.site.name, &kernel.version, latest as i64);
-        manifest.inputs = self.inputs(ready, kernel, certificates);
+        manifest.inputs = inputs;
         manifest.segments = segments.iter().map(Done::record).collect();
         manifest.segments.push(SegmentRecord {
             name: "site".to_owned(),

@@ -26,7 +26,7 @@ pub fn sizes(path: &Path) -> BTreeMap<String, u64> {
 }
 
 /// One thing that decided the image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Input {
     /// What it is: `package`, `component`, `image`, `program`, `file`, `certificate`, ...
     pub kind: String,
@@ -35,7 +35,7 @@ pub struct Input {
 }
 
 /// One segment of the initramfs, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRecord {
     pub name: String,
     pub digest: Digest,

@@ -12,12 +12,14 @@ pub mod inspect;
 pub mod kernel;
 pub mod manifest;
 pub mod plan;
+pub mod provenance;
 pub mod record;
 pub mod run;
 pub mod sbom;
 mod selection;
 pub mod shared;
 pub mod stamp;
+pub mod verify;
 
 pub use event::{Event, Outcome, Stage};
 pub use run::{Cancel, Run, Task};

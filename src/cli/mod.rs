@@ -22,6 +22,7 @@ mod publish;
 mod relay;
 pub mod render;
 mod stamp;
+mod verify;
 
 use crate::problem::{Exit, Problem, Result};
 use crate::tui;
@@ -91,6 +92,7 @@ enum Command {
     /// Publish both: kernel and image.
     ArtifactPublish(Box<publish::PublishArgs>),
     Stamp(Box<stamp::StampArgs>),
+    Verify(verify::VerifyArgs),
     #[command(hide = true)]
     Relay(relay::RelayArgs),
 }
@@ -137,6 +139,7 @@ fn run() -> Result<ExitCode> {
         Command::PublishBinariesCi(args) => publish::run(*args, publish::What::Binaries, &context),
         Command::ArtifactPublish(args) => publish::run(*args, publish::What::All, &context),
         Command::Stamp(args) => stamp::run(*args, &context),
+        Command::Verify(args) => verify::run(&args, &context),
         Command::Relay(args) => relay::run(args),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -100,6 +100,30 @@ fn resolv_conf(site: &ResolvedSite) -> Option<String> {
 
 /// `/etc/hook/site.json`. Nothing in it depends on when or where the image was built.
 fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &BuildRecord) -> Result<Vec<u8>> {
+    let prints = |bundle: &super::certificates::Bundle| -> Vec<_> {
+        let one = |c: &super::certificates::Certificate| serde_json::json!({ "subject": c.info.subject, "fingerprint": c.info.fingerprint });
+        bundle.certificates.iter().map(one).collect()
+    };
+    let json = serde_json::json!({
+        "schema": 1,
+        "hookos": env!("CARGO_PKG_VERSION"),
+        "profile": site.name,
+        "placeholder_certificates": certificates.placeholder,
+        "kernel": record.kernel,
+        "source_date_epoch": record.source_date_epoch,
+        "fields": image_fields(site),
+        "ca": prints(&certificates.ca),
+        "server_cert": prints(&certificates.server),
+        "images": record.images,
+    });
+    let mut text =
+        serde_json::to_vec_pretty(&json).map_err(|e| Problem::new("cannot write site.json").because(e))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The settings that an image is made of, as a record shows them.
+pub fn image_fields(site: &ResolvedSite) -> serde_json::Map<String, serde_json::Value> {
     let mut fields = serde_json::Map::new();
     for (field, resolved) in site.iter() {
         // Only what the image is made of: a mirror or a path tells of the build machine, and so does who
@@ -112,26 +136,7 @@ fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &Buil
             fields.insert(field.path(), value.json(field.kind));
         }
     }
-    let prints = |bundle: &super::certificates::Bundle| -> Vec<_> {
-        let one = |c: &super::certificates::Certificate| serde_json::json!({ "subject": c.info.subject, "fingerprint": c.info.fingerprint });
-        bundle.certificates.iter().map(one).collect()
-    };
-    let json = serde_json::json!({
-        "schema": 1,
-        "hookos": env!("CARGO_PKG_VERSION"),
-        "profile": site.name,
-        "placeholder_certificates": certificates.placeholder,
-        "kernel": record.kernel,
-        "source_date_epoch": record.source_date_epoch,
-        "fields": fields,
-        "ca": prints(&certificates.ca),
-        "server_cert": prints(&certificates.server),
-        "images": record.images,
-    });
-    let mut text =
-        serde_json::to_vec_pretty(&json).map_err(|e| Problem::new("cannot write site.json").because(e))?;
-    text.push(b'\n');
-    Ok(text)
+    fields
 }
 
 #[cfg(test)]
