@@ -1,8 +1,7 @@
 //! From images to segments: the plan's pieces, each made once.
 
-use super::event::Stage;
 use super::manifest::SegmentRecord;
-use super::run::{Run, Task};
+use super::run::Task;
 use crate::initramfs::cpio::Inodes;
 use crate::initramfs::overlap::{self, Member};
 use crate::initramfs::segment::{self, Options, Segment};
@@ -340,14 +339,4 @@ pub fn file_at<'t>(tree: &'t Tree, path: &str) -> Option<&'t Content> {
         Kind::File(content) => Some(content),
         _ => None,
     }
-}
-
-/// Runs the assembly as the stage `binaries`.
-pub fn run(run: &Run, assembly: &Assembly<'_>) -> Result<Vec<Done>> {
-    run.stage(Stage::Binaries, |task| {
-        for warning in &assembly.plan.warnings {
-            task.log(&format!("warning: {warning}"));
-        }
-        assembly.segments(task)
-    })
 }

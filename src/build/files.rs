@@ -1,4 +1,6 @@
 //! What a build leaves in `out/<profile>`: written whole or not at all.
+//!
+//! Nothing here waits for the disk, as `cp` does not: all of it can be made again from the store, which does.
 
 use super::event::Event;
 use super::run::Run;
@@ -44,9 +46,20 @@ impl Output {
             .tempfile_in(&self.folder)
             .map_err(failed)?;
         file.write_all(bytes).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
         file.persist(&path).map_err(|e| failed(e.error))?;
         Ok(Artifact { name: name.to_owned(), bytes: bytes.len() as u64, sha256: Digest::of(bytes) })
+    }
+
+    /// A file that `write` writes to its path; it gives length and digest.
+    pub fn artifact<E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Path) -> std::result::Result<(u64, Digest), E>,
+    ) -> Result<Artifact> {
+        let path = self.path(name);
+        let (bytes, sha256) =
+            write(&path).map_err(|e| Problem::new(format!("cannot write {}", path.display())).because(e))?;
+        Ok(Artifact { name: name.to_owned(), bytes, sha256 })
     }
 
     /// Tells the run's faces about an artifact.

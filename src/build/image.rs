@@ -1,34 +1,29 @@
 //! The whole build: a resolved site becomes an image in `out/<profile>`.
 
-use super::assemble::{self, Assembly, Done};
+use super::assemble::Assembly;
 use super::event::Stage;
 use super::files::{Artifact, Output};
 use super::kernel::Absent;
-use super::manifest::{self, Input, Manifest, SegmentRecord};
+use super::manifest;
+use super::package::Extent;
 use super::provenance;
 use super::run::{Run, Task};
-use super::sbom::{self, Origin, Part};
 use super::selection;
 use super::shared::SharedCache;
 use crate::component::{self, Built};
 use crate::debian::apt::Settings;
 use crate::debian::lock::Mode;
-use crate::initramfs::Tree;
 use crate::initramfs::compress::Compression;
-use crate::initramfs::cpio::{self, Inodes};
-use crate::initramfs::join;
+use crate::initramfs::cpio::Inodes;
 use crate::initramfs::segment::Options;
-use crate::kernel;
 use crate::linuxkit::{self, Definition, LINUXKIT_TIME, Plan, Planning};
 use crate::oci::{self, Image};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::site::ResolvedSite;
-use crate::site::certificates::{self, SiteCertificates};
-use crate::site::segment::{self as site_segment, BuildRecord};
-use crate::store::{Digest, Store};
+use crate::site::certificates;
+use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -72,19 +67,15 @@ enum AfterFailure {
 }
 
 /// An image or a component that is ready, with what went into it.
-struct Ready {
-    image: Image,
-    built: Option<Built>,
+pub(super) struct Ready {
+    pub image: Image,
+    pub built: Option<Built>,
 }
 
 impl Request<'_> {
     /// Builds the image; gives what it left in the output folder.
     pub fn build(&self, run: &Run, absent: Absent) -> Result<Vec<Artifact>> {
-        let (definition, components) = run.stage(Stage::Configure, |_| {
-            let (definition, components) = self.selection()?;
-            self.check_engine(&definition, &components)?;
-            Ok((definition, components))
-        })?;
+        let chosen = run.stage(Stage::Configure, |_| self.chosen())?;
         let certificates = run.stage(Stage::Certs, |task| {
             let certificates = certificates::of_site(self.site, self.root, certificates::now())?;
             for warning in &certificates.warnings {
@@ -92,17 +83,13 @@ impl Request<'_> {
             }
             Ok(certificates)
         })?;
-        let ready = run.stage(Stage::Components, |task| self.images(&definition, &components, task))?;
-        let kernel = run.stage(Stage::Kernel, |task| self.kernel(task, absent))?;
-
-        let mut images: BTreeMap<String, Image> =
-            ready.iter().map(|(name, ready)| (name.clone(), ready.image.clone())).collect();
-        images.insert(KERNEL.to_owned(), kernel.image.clone());
-        let plan = self.plan(&definition, &components, &images)?;
-        let assembly = self.assembly(&plan, &images);
-        let segments = assemble::run(run, &assembly)?;
+        let base = self.base(run, &chosen, absent)?;
         run.stage(Stage::Package, |task| {
-            let artifacts = self.package(task, &assembly, &segments, &ready, &kernel, &certificates)?;
+            let artifacts = self.package(&base, &certificates, Extent::Whole, task)?;
+            let output = Output::open(self.out)?;
+            for artifact in &artifacts {
+                output.announce(run, artifact);
+            }
             if let Some(cache) = self.cache {
                 task.item("shared cache", |item| cache.finish(self.store, item))?;
             }
@@ -138,6 +125,13 @@ impl Request<'_> {
         Ok((selection::definition(self.site, self.root, &components)?, components))
     }
 
+    /// As [`Request::selection`], and it can be built here.
+    pub(super) fn chosen(&self) -> Result<(Definition, BTreeMap<String, component::Definition>)> {
+        let (definition, components) = self.selection()?;
+        self.check_engine(&definition, &components)?;
+        Ok((definition, components))
+    }
+
     /// A component that only Docker can build is told of before anything is built.
     fn check_engine(
         &self,
@@ -163,7 +157,7 @@ impl Request<'_> {
     }
 
     /// Every image that the definition names, but the kernel's.
-    fn images(
+    pub(super) fn images(
         &self,
         definition: &Definition,
         components: &BTreeMap<String, component::Definition>,
@@ -286,137 +280,6 @@ impl Request<'_> {
             &Planning { config: &config, is_component: &is_component, mtime: LINUXKIT_TIME },
         )
     }
-
-    fn package(
-        &self,
-        task: &Task<'_>,
-        assembly: &Assembly<'_>,
-        segments: &[Done],
-        ready: &BTreeMap<String, Ready>,
-        kernel: &kernel::image::Built,
-        certificates: &SiteCertificates,
-    ) -> Result<Vec<Artifact>> {
-        let output = Output::open(self.out)?;
-        let options = self.options();
-        let record = BuildRecord {
-            kernel: kernel.version.clone(),
-            images: ready.iter().map(|(name, ready)| (name.clone(), ready.image.manifest)).collect(),
-            source_date_epoch: epoch(),
-        };
-        let tree = site_segment::site_tree(self.site, certificates, &record, LINUXKIT_TIME)?;
-        let (site, written) = site_member(self.store, &tree, options.compression, options.latest)?;
-
-        let mut parts = Vec::new();
-        if let Some(microcode) = assembly.microcode()? {
-            parts.push(join::Part::Bytes(microcode));
-        }
-        parts.extend(segments.iter().map(|done| join::Part::Blob(done.segment.blob)));
-        parts.push(join::Part::Bytes(site.clone()));
-
-        let mut artifacts = Vec::new();
-        let name = site_file(options.compression);
-        artifacts.push(output.write(&name, &site)?);
-        artifacts.push(output.write(CMDLINE, self.cmdline(assembly).as_bytes())?);
-        artifacts.push(output.write(VMLINUZ, &assembly.kernel_binary()?)?);
-        let joined = |name: &str, result: std::result::Result<(u64, Digest), join::Error>| {
-            let (bytes, sha256) = result.map_err(|e| {
-                Problem::new(format!("cannot write {}", output.path(name).display())).because(e)
-            })?;
-            Ok::<_, Problem>(Artifact { name: name.to_owned(), bytes, sha256 })
-        };
-        let initramfs = output.path(INITRAMFS);
-        artifacts.push(joined(INITRAMFS, join::join(self.store, &parts, &initramfs))?);
-        task.run().cancel().check()?;
-        let vmlinuz = output.path(VMLINUZ);
-        let members: [(&str, &Path); 2] = [(VMLINUZ, vmlinuz.as_path()), (INITRAMFS, initramfs.as_path())];
-        let latest = u64::try_from(options.latest.min(LINUXKIT_TIME)).unwrap_or(0);
-        let archive = output.path(ARCHIVE);
-        artifacts.push(joined(ARCHIVE, join::tar_gz(&members, latest, &archive))?);
-
-        artifacts.push(output.write(SBOM, &sbom::write(&self.site.name, parts_of(ready, kernel))?)?);
-        let inputs = self.inputs(ready, kernel, certificates);
-        artifacts.push(output.write(provenance::FILE, &provenance::write(self.site, &inputs, &artifacts)?)?);
-        let mut manifest = Manifest::new(&self.site.name, &kernel.version, latest as i64);
-        manifest.inputs = inputs;
-        manifest.segments = segments.iter().map(Done::record).collect();
-        manifest.segments.push(SegmentRecord {
-            name: "site".to_owned(),
-            digest: Digest::of(&site),
-            compressed: site.len() as u64,
-            unpacked: written.content,
-            files: written.files,
-        });
-        manifest.artifacts = artifacts.clone();
-        let unpacked: u64 = manifest.segments.iter().map(|segment| segment.unpacked).sum();
-        task.log(&format!("{} MiB of files once unpacked in the machine's memory", unpacked >> 20));
-        artifacts.push(output.write(manifest::FILE, &manifest.text()?)?);
-        for artifact in &artifacts {
-            output.announce(task.run(), artifact);
-        }
-        Ok(artifacts)
-    }
-
-    /// The kernel command line that the image is meant for: the definition's, then the site's.
-    fn cmdline(&self, assembly: &Assembly<'_>) -> String {
-        let definition = assembly.plan.kernel.as_ref().map(|kernel| kernel.cmdline.clone());
-        let words: Vec<String> = definition.into_iter().chain(self.site.kernel_append()).collect();
-        format!("{}\n", words.join(" "))
-    }
-
-    fn inputs(
-        &self,
-        ready: &BTreeMap<String, Ready>,
-        kernel: &kernel::image::Built,
-        certificates: &SiteCertificates,
-    ) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        let mut add = |kind: &str, name: String, digest: Digest| {
-            inputs.push(Input { kind: kind.to_owned(), name, digest });
-        };
-        for (name, ready) in ready {
-            add("image", name.clone(), ready.image.manifest);
-            for built in ready.built.iter() {
-                for package in &built.packages {
-                    add(
-                        "package",
-                        format!("{}_{}_{}", package.name, package.version, package.architecture),
-                        package.sha256,
-                    );
-                }
-                for input in &built.inputs {
-                    if input.kind != "package" {
-                        add(&input.kind, format!("{name}: {}", input.name), input.digest);
-                    }
-                }
-            }
-        }
-        add("image", KERNEL.to_owned(), kernel.image.manifest);
-        for record in &kernel.packages {
-            let p = &record.package;
-            add("package", format!("{}_{}_{}", p.name, p.version, p.architecture), p.sha256);
-        }
-        for input in &kernel.inputs {
-            add("kernel", input.name.clone(), input.sha256);
-        }
-        add("certificate", "ca.pem".to_owned(), Digest::of(&certificates.ca.pem()));
-        add("certificate", "server_cert.pem".to_owned(), Digest::of(&certificates.server.pem()));
-        inputs
-    }
-}
-
-/// The last member: small, made each time. It replaces what the base has under the same names, and its
-/// trailer frees the memory of the kernel's link table.
-pub(super) fn site_member(
-    store: &Store,
-    tree: &Tree,
-    compression: Compression,
-    latest: i64,
-) -> Result<(Vec<u8>, cpio::Written)> {
-    let failed = |e: &dyn std::error::Error| Problem::new(format!("cannot write the site segment: {e}"));
-    let mut out = compression.writer(Vec::new()).map_err(|e| failed(&e))?;
-    let written = cpio::write(store, tree, Inodes::Over, latest, &mut out).map_err(|e| failed(&e))?;
-    out.flush().map_err(|e| failed(&e))?;
-    Ok((out.finish().map_err(|e| failed(&e))?, written))
 }
 
 /// The images that a definition names, apart from the kernel's, as the plan names them; sorted.
@@ -437,61 +300,4 @@ pub(super) fn names(
 /// Source: <https://reproducible-builds.org/specs/source-date-epoch/>.
 pub fn epoch() -> Option<i64> {
     std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
-}
-
-fn parts_of(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<(Part, String)> {
-    let mut parts = Vec::new();
-    let package = |name: &str, version: &str, architecture: &str, sha256: &Digest| Part {
-        origin: Origin::Debian,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: Some(architecture.to_owned()),
-        sha256: Some(sha256.hex()),
-    };
-    for (name, ready) in ready {
-        match &ready.built {
-            Some(built) => {
-                for p in &built.packages {
-                    parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), name.clone()));
-                }
-                parts.extend(built.crates.iter().map(|c| {
-                    let part = Part {
-                        origin: Origin::Cargo,
-                        name: c.name.clone(),
-                        version: c.version.clone(),
-                        architecture: None,
-                        sha256: c.checksum.clone(),
-                    };
-                    (part, name.clone())
-                }));
-            }
-            None => parts.push((
-                Part {
-                    origin: Origin::Oci,
-                    name: name.clone(),
-                    version: ready.image.manifest.to_string(),
-                    architecture: None,
-                    sha256: Some(ready.image.manifest.hex()),
-                },
-                name.clone(),
-            )),
-        }
-    }
-    for record in &kernel.packages {
-        let p = &record.package;
-        parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), KERNEL.to_owned()));
-    }
-    if kernel.packages.is_empty() {
-        let name = format!("linux-{}", kernel.package_version);
-        let tarball = kernel.inputs.iter().find(|input| input.name == name);
-        let part = Part {
-            origin: Origin::Source,
-            name: "linux".to_owned(),
-            version: kernel.package_version.clone(),
-            architecture: None,
-            sha256: tarball.map(|input| input.sha256.hex()),
-        };
-        parts.push((part, KERNEL.to_owned()));
-    }
-    parts
 }

@@ -57,6 +57,8 @@ pub struct Manifest {
     pub epoch: i64,
     pub inputs: Vec<Input>,
     pub segments: Vec<SegmentRecord>,
+    /// NULs behind the last segment.
+    pub padding: u64,
     pub artifacts: Vec<Artifact>,
 }
 
@@ -70,6 +72,7 @@ impl Manifest {
             epoch,
             inputs: Vec::new(),
             segments: Vec::new(),
+            padding: 0,
             artifacts: Vec::new(),
         }
     }

@@ -5,12 +5,14 @@
 //! say what went in; [`stamp`] makes a site's image of one that somebody else has built, and [`inspect`] says what is in one.
 
 pub mod assemble;
+pub mod base;
 pub mod event;
 pub mod files;
 pub mod image;
 pub mod inspect;
 pub mod kernel;
 pub mod manifest;
+pub mod package;
 pub mod plan;
 pub mod provenance;
 pub mod record;

@@ -60,10 +60,10 @@ impl Part {
 }
 
 /// Writes the SBOM of an image. `parts` names, for each part, the component that brings it.
-pub fn write(profile: &str, parts: impl IntoIterator<Item = (Part, String)>) -> Result<Vec<u8>> {
-    let mut brought: BTreeMap<Part, BTreeSet<String>> = BTreeMap::new();
+pub fn write(profile: &str, parts: &[(Part, String)]) -> Result<Vec<u8>> {
+    let mut brought: BTreeMap<&Part, BTreeSet<&str>> = BTreeMap::new();
     for (part, by) in parts {
-        brought.entry(part).or_default().insert(by);
+        brought.entry(part).or_default().insert(by.as_str());
     }
     let components = brought.iter().map(|(part, by)| component(part, by)).collect();
     let metadata = Metadata {
@@ -88,7 +88,7 @@ pub fn write(profile: &str, parts: impl IntoIterator<Item = (Part, String)>) -> 
     Ok(out)
 }
 
-fn component(part: &Part, by: &BTreeSet<String>) -> Component {
+fn component(part: &Part, by: &BTreeSet<&str>) -> Component {
     let purl = part.purl();
     // Two files may share name and version (an architecture, a rebuilt crate): the digest tells them apart.
     let reference = match &part.sha256 {
@@ -102,7 +102,7 @@ fn component(part: &Part, by: &BTreeSet<String>) -> Component {
         .as_ref()
         .map(|hex| Hashes(vec![Hash { alg: HashAlgorithm::SHA_256, content: HashValue(hex.clone()) }]));
     let property =
-        |name: &String| Property { name: "hookos:component".to_owned(), value: NormalizedString::new(name) };
+        |name: &&str| Property { name: "hookos:component".to_owned(), value: NormalizedString::new(name) };
     component.properties = Some(Properties(by.iter().map(property).collect()));
     component
 }
@@ -126,10 +126,10 @@ mod tests {
             (part(Origin::Debian, "libstdc++6", "1:2+b1"), "udev".to_owned()),
             (part(Origin::Debian, "libstdc++6", "1:2+b1"), "init".to_owned()),
         ];
-        let text = write("lab", parts.clone()).unwrap();
+        let text = write("lab", &parts).unwrap();
         let mut reversed = parts.to_vec();
         reversed.reverse();
-        assert_eq!(text, write("lab", reversed).unwrap());
+        assert_eq!(text, write("lab", &reversed).unwrap());
         let bom = Bom::parse_from_json(text.as_slice()).unwrap();
         assert!(bom.validate_version(SpecVersion::V1_5).passed());
         let json: serde_json::Value = serde_json::from_slice(&text).unwrap();

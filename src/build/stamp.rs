@@ -2,12 +2,13 @@
 //! changes. The kernel unpacks archives in order, and a later file replaces an earlier one.
 
 use super::files::{Artifact, Output};
-use super::image::{self, ARCHIVE, INITRAMFS, VMLINUZ};
+use super::image::{ARCHIVE, INITRAMFS, VMLINUZ};
 use super::manifest::{self, Input, Manifest, SegmentRecord};
+use super::{image, package};
 use crate::initramfs::cpio;
 use crate::initramfs::members::{self, Member, Packing};
 use crate::initramfs::tree::{Node, TreePath};
-use crate::initramfs::{Compression, join};
+use crate::initramfs::{Compression, archive};
 use crate::kernel::bzimage;
 use crate::linuxkit::LINUXKIT_TIME;
 use crate::problem::{Problem, Result};
@@ -93,7 +94,7 @@ impl Request<'_> {
         let (kernel, initramfs) = match base {
             Base::Folder { kernel, initramfs } => (Some(kernel.clone()), initramfs.clone()),
             Base::Initramfs(initramfs) => (None, initramfs.clone()),
-            Base::Archive(archive) => unpack(archive, folder.path(), progress)?,
+            Base::Archive(path) => unpack(path, folder.path(), progress)?,
         };
         let release = kernel.as_deref().map(release).transpose()?.unwrap_or_default();
         progress.log(&format!("reading {}", initramfs.display()));
@@ -107,13 +108,13 @@ impl Request<'_> {
             None => None,
         };
         let made = self.copy(&initramfs, INITRAMFS, &segment, &output, progress)?;
-        let archive = match kernel {
+        let both = match kernel {
             Some(kernel) => {
                 let (vmlinuz, initramfs) = (output.path(VMLINUZ), output.path(INITRAMFS));
                 let members = [(VMLINUZ, vmlinuz.as_path()), (INITRAMFS, initramfs.as_path())];
                 let path = output.path(ARCHIVE);
                 let mtime = u64::try_from(LINUXKIT_TIME).unwrap_or(0);
-                let (bytes, sha256) = join::tar_gz(&members, mtime, &path)
+                let (bytes, sha256) = archive::tar_gz(&members, mtime, &path)
                     .map_err(|e| Problem::new(format!("cannot write {}", path.display())).because(e))?;
                 artifacts.push(kernel);
                 Some(Artifact { name: ARCHIVE.to_owned(), bytes, sha256 })
@@ -121,7 +122,7 @@ impl Request<'_> {
             None => None,
         };
         artifacts.push(made);
-        artifacts.extend(archive);
+        artifacts.extend(both);
         let mut record = Manifest::new(&self.site.name, &release, LINUXKIT_TIME);
         let name = initramfs.file_name().unwrap_or_default().to_string_lossy().into_owned();
         record.inputs.push(Input { kind: "base".to_owned(), name, digest: found.digest });
@@ -158,7 +159,7 @@ impl Request<'_> {
                 tree.insert(path, Node::directory(0o755, LINUXKIT_TIME));
             }
         }
-        image::site_member(self.store, &tree, compression, LINUXKIT_TIME)
+        package::site_member(self.store, &tree, compression, LINUXKIT_TIME)
     }
 
     /// Copies a file, with something behind it.

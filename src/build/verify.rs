@@ -26,6 +26,8 @@ struct Record {
     profile: String,
     inputs: Vec<manifest::Input>,
     segments: Vec<SegmentRecord>,
+    #[serde(default)]
+    padding: u64,
     artifacts: Vec<Artifact>,
 }
 
@@ -67,7 +69,10 @@ pub fn verify(out: &Path, progress: &dyn Progress) -> Result<Verified> {
             return Err(Problem::new("cancelled").exit_with(crate::problem::Exit::Interrupted));
         }
     }
-    check(format!("segments of {INITRAMFS}"), segments(&out.join(INITRAMFS), &record.segments));
+    check(
+        format!("segments of {INITRAMFS}"),
+        segments(&out.join(INITRAMFS), &record.segments, record.padding),
+    );
     check(format!("files in {ARCHIVE}"), archive(&out.join(ARCHIVE), &record.artifacts));
     check(format!("components of {SBOM}"), sbom(&out.join(SBOM), &record.inputs));
     check(format!("statement of {}", provenance::FILE), statement(&out.join(provenance::FILE), &record));
@@ -99,10 +104,10 @@ fn file(path: &Path, stated: &Artifact, told: &mut dyn FnMut(u64)) -> Option<Str
 }
 
 /// The initramfs ends with its segments, in order; before them there is microcode at most.
-fn segments(path: &Path, stated: &[SegmentRecord]) -> Option<String> {
+fn segments(path: &Path, stated: &[SegmentRecord], padding: u64) -> Option<String> {
     let read = || -> io::Result<Option<String>> {
         let mut file = BufReader::with_capacity(1 << 18, File::open(path)?);
-        let all: u64 = stated.iter().map(|segment| segment.compressed).sum();
+        let all: u64 = stated.iter().map(|segment| segment.compressed).sum::<u64>() + padding;
         let len = file.get_ref().metadata()?.len();
         let Some(before) = len.checked_sub(all) else {
             return Ok(Some(format!("the segments have {all} bytes, the file {len}")));
@@ -114,7 +119,9 @@ fn segments(path: &Path, stated: &[SegmentRecord]) -> Option<String> {
                 return Ok(Some(format!("{} has the digest {found}, not {}", segment.name, segment.digest)));
             }
         }
-        Ok(None)
+        let mut rest = Vec::new();
+        file.read_to_end(&mut rest)?;
+        Ok(rest.iter().any(|byte| *byte != 0).then(|| "something follows the last segment".to_owned()))
     };
     read().unwrap_or_else(|e| Some(e.to_string()))
 }

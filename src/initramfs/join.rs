@@ -1,8 +1,11 @@
-//! Segments end to end: an initramfs; and kernel and initramfs in one archive.
+//! Segments end to end: an initramfs.
 //!
-//! The kernel takes compressed members back to back, with nothing between them.
+//! The kernel takes compressed members back to back, with NULs between them and behind the last. All sites of a
+//! base have the same beginning, a [`Head`]: it is put together once, and kept in the store with what is known of
+//! it, so a site's file is a copy of it with a few bytes behind.
 
 use crate::store::{Digest, Hasher, Store};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +18,17 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    #[error("the store's record of a file's beginning is damaged")]
+    Record,
+}
+
+/// The beginning of a file, as a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub blob: Digest,
+    pub bytes: u64,
+    /// [`Hasher::pause`] behind its last byte.
+    state: String,
 }
 
 /// One part of a file that is put together.
@@ -24,70 +38,82 @@ pub enum Part {
     Bytes(Vec<u8>),
 }
 
-/// Writes `parts` end to end to `path`, whole or not at all; each blob is checked as it is copied. Gives
-/// length and digest.
-pub fn join(store: &Store, parts: &[Part], path: &Path) -> Result<(u64, Digest), Error> {
-    replace(path, |out| {
-        let mut whole = Tee { out, hasher: Hasher::new(), bytes: 0 };
-        for part in parts {
-            match part {
-                Part::Bytes(bytes) => whole.write_all(bytes).map_err(|e| io_error(path, e))?,
-                Part::Blob(digest) => {
-                    let blob = store.path(digest);
-                    let mut file = File::open(&blob).map_err(|e| io_error(&blob, e))?;
-                    let mut own = Hasher::new();
-                    let mut buffer = vec![0; 256 * 1024];
-                    loop {
-                        let read = file.read(&mut buffer).map_err(|e| io_error(&blob, e))?;
-                        if read == 0 {
-                            break;
-                        }
-                        own.update(&buffer[..read]);
-                        whole.write_all(&buffer[..read]).map_err(|e| io_error(path, e))?;
-                    }
-                    let found = own.finish();
-                    if found != *digest {
-                        return Err(crate::store::Error::Damaged { digest: *digest, found }.into());
+impl Head {
+    /// Puts `parts` end to end into the store.
+    pub fn join(store: &Store, parts: &[Part]) -> Result<Self, Error> {
+        Self::write(store, |out| {
+            for part in parts {
+                match part {
+                    Part::Bytes(bytes) => out.write_all(bytes).map_err(|e| io_error(&store.tmp(), e))?,
+                    Part::Blob(digest) => {
+                        copy(&mut store.open_blob(digest)?, out)
+                            .map_err(|e| io_error(&store.path(digest), e))?;
                     }
                 }
             }
-        }
-        Ok((whole.bytes, whole.hasher.finish()))
-    })
+            Ok(())
+        })
+        .map(|(head, ())| head)
+    }
+
+    /// Takes what `write` writes into the store.
+    pub(super) fn write<T>(
+        store: &Store,
+        write: impl FnOnce(&mut Tee<&mut crate::store::BlobWriter>) -> Result<T, Error>,
+    ) -> Result<(Self, T), Error> {
+        let mut blob = store.writer()?;
+        let mut tee = Tee::new(&mut blob);
+        let made = write(&mut tee)?;
+        let state = tee.hasher.pause();
+        let (blob, bytes) = blob.commit()?;
+        Ok((Self { blob, bytes, state }, made))
+    }
+
+    /// Writes the head with `tail` behind it to `path`, whole or not at all. Gives length and digest.
+    pub fn finish(&self, store: &Store, tail: &[u8], path: &Path) -> Result<(u64, Digest), Error> {
+        let mut hasher = Hasher::resume(&self.state).ok_or(Error::Record)?;
+        hasher.update(tail);
+        let mut head = store.open_blob(&self.blob)?;
+        replace(path, |file| {
+            // By reference where the file system can; else the kernel copies.
+            if rustix::fs::ioctl_ficlone(&*file, &head).is_ok() {
+                io::Seek::seek(file, io::SeekFrom::End(0)).map_err(|e| io_error(path, e))?;
+            } else {
+                io::copy(&mut head, file).map_err(|e| io_error(path, e))?;
+            }
+            file.write_all(tail).map_err(|e| io_error(path, e))
+        })?;
+        Ok((self.bytes + tail.len() as u64, hasher.finish()))
+    }
 }
 
-/// Writes a reproducible `.tar.gz` of `members` (name, file) to `path`. Their content is compressed
-/// already, so the gzip member holds it in stored blocks: reading it costs nothing, and writing is a copy.
-pub fn tar_gz(members: &[(&str, &Path)], mtime: u64, path: &Path) -> Result<(u64, Digest), Error> {
-    replace(path, |out| {
-        let tee = Tee { out: io::BufWriter::with_capacity(256 * 1024, out), hasher: Hasher::new(), bytes: 0 };
-        let gzip = flate2::GzBuilder::new().mtime(0).write(tee, flate2::Compression::none());
-        let mut tar = tar::Builder::new(gzip);
-        for (name, member) in members {
-            let mut file = File::open(member).map_err(|e| io_error(member, e))?;
-            let len = file.metadata().map_err(|e| io_error(member, e))?.len();
-            let mut header = tar::Header::new_gnu();
-            header.set_size(len);
-            header.set_mode(0o644);
-            header.set_uid(0);
-            header.set_gid(0);
-            header.set_mtime(mtime);
-            header.set_entry_type(tar::EntryType::Regular);
-            tar.append_data(&mut header, name, &mut file).map_err(|e| io_error(path, e))?;
-        }
-        let gzip = tar.into_inner().map_err(|e| io_error(path, e))?;
-        let mut tee = gzip.finish().map_err(|e| io_error(path, e))?;
-        tee.flush().map_err(|e| io_error(path, e))?;
-        Ok((tee.bytes, tee.hasher.finish()))
-    })
+/// NULs that fill `len` bytes up to a whole number of these blocks. Sites of the same base differ by a few bytes; of
+/// the same length they have the same beginning in an archive too, whose headers state it.
+pub const BLOCK: u64 = 64 << 10;
+
+/// How many NULs go behind an initramfs of `len` bytes.
+pub fn padding(len: u64) -> u64 {
+    len.next_multiple_of(BLOCK) - len
 }
 
-fn io_error(path: &Path, source: io::Error) -> Error {
+pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+    let (mut buffer, mut all) = (vec![0; 256 * 1024], 0);
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(all);
+        }
+        to.write_all(&buffer[..read])?;
+        all += read as u64;
+    }
+}
+
+pub(super) fn io_error(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
 }
 
 /// Writes a new file beside `path`, then puts it in its place.
-fn replace<T>(path: &Path, write: impl FnOnce(&mut File) -> Result<T, Error>) -> Result<T, Error> {
+pub(super) fn replace<T>(path: &Path, write: impl FnOnce(&mut File) -> Result<T, Error>) -> Result<T, Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let failed = |e| io_error(path, e);
     let mut file = tempfile::Builder::new()
@@ -96,16 +122,21 @@ fn replace<T>(path: &Path, write: impl FnOnce(&mut File) -> Result<T, Error>) ->
         .tempfile_in(folder)
         .map_err(failed)?;
     let result = write(file.as_file_mut())?;
-    file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(result)
 }
 
 /// Writes, counts and hashes.
-struct Tee<W> {
-    out: W,
-    hasher: Hasher,
-    bytes: u64,
+pub(super) struct Tee<W> {
+    pub(super) out: W,
+    pub(super) hasher: Hasher,
+    pub(super) bytes: u64,
+}
+
+impl<W> Tee<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out, hasher: Hasher::new(), bytes: 0 }
+    }
 }
 
 impl<W: Write> Write for Tee<W> {

@@ -1,5 +1,6 @@
 //! From a tree of files to an initramfs: the tree, cpio newc, compression, segments, the whole.
 
+pub mod archive;
 pub mod compress;
 pub mod cpio;
 pub mod join;

@@ -1,6 +1,7 @@
 //! SHA-256 digests, written `sha256:<64 hex digits>` as in the OCI image specification.
 
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState as _;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -27,12 +28,27 @@ impl Digest {
 
     /// The 64 hex digits alone.
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.0)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Lower-case digits only: a digest has one spelling.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
 impl fmt::Display for Digest {
@@ -52,17 +68,9 @@ impl FromStr for Digest {
 
     /// Takes `sha256:<hex>` or the hex digits alone.
     fn from_str(text: &str) -> Result<Self, BadDigest> {
-        let bad = || BadDigest(text.to_owned());
-        let hex = text.strip_prefix("sha256:").unwrap_or(text).as_bytes();
-        if hex.len() != 64 || hex.iter().any(|c| !matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad());
-        }
-        let digit = |c: u8| if c <= b'9' { c - b'0' } else { c - b'a' + 10 };
-        let mut out = [0; 32];
-        for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = digit(pair[0]) << 4 | digit(pair[1]);
-        }
-        Ok(Self(out))
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        let bytes = unhex(hex).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| BadDigest(text.to_owned()))
     }
 }
 
@@ -95,6 +103,18 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
+
+    /// What was hashed so far, for another day: hex digits.
+    pub fn pause(&self) -> String {
+        hex(&self.0.serialize())
+    }
+
+    /// Goes on where [`Hasher::pause`] stopped; None if the text is not of it.
+    pub fn resume(state: &str) -> Option<Self> {
+        let bytes = unhex(state)?;
+        let state = bytes.as_slice().try_into().ok()?;
+        sha2::Sha256::deserialize(state).ok().map(Self)
+    }
 }
 
 impl io::Write for Hasher {
@@ -105,5 +125,38 @@ impl io::Write for Hasher {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_paused_hasher_goes_on_to_the_same_digest(
+            before in proptest::collection::vec(any::<u8>(), 0..300),
+            after in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut hasher = Hasher::new();
+            hasher.update(&before);
+            let mut again = Hasher::resume(&hasher.pause()).unwrap();
+            again.update(&after);
+            prop_assert_eq!(again.finish(), Digest::of(&[before, after].concat()));
+        }
+    }
+
+    #[test]
+    fn a_digest_has_one_spelling() {
+        let digest = Digest::of(b"");
+        assert_eq!(digest.hex().parse::<Digest>().unwrap(), digest);
+        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        for bad in
+            [digest.hex().to_uppercase(), digest.hex()[1..].to_owned(), format!("{digest}0"), String::new()]
+        {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+        assert!(Hasher::resume("00").is_none());
     }
 }

@@ -1,0 +1,264 @@
+//! The base: everything of an image that all its sites share.
+
+use super::assemble::{Assembly, Done};
+use super::image::{KERNEL, Ready, Request};
+use super::kernel::Absent;
+use super::manifest::{Input, SegmentRecord};
+use super::run::Run;
+use super::sbom::{Origin, Part};
+use super::{Stage, Task, image};
+use crate::component;
+use crate::initramfs::archive::ArchiveHead;
+use crate::initramfs::join::{self, Head};
+use crate::initramfs::segment::Options;
+use crate::kernel;
+use crate::linuxkit::Definition;
+use crate::oci::Image;
+use crate::problem::{Problem, Result};
+use crate::progress::Progress as _;
+use crate::site::{Id, KernelSource, Section, Value};
+use crate::store::{Digest, Key, KeyMaker, Store};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A base that is whole in the store.
+pub struct Base {
+    pub(super) options: Options,
+    /// The kernel's release.
+    pub(super) kernel: String,
+    /// The kernel command line of the image definition.
+    pub(super) cmdline: Option<String>,
+    /// Manifest digests of the images, by name.
+    pub(super) images: BTreeMap<String, Digest>,
+    pub(super) segments: Vec<SegmentRecord>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) parts: Vec<(Part, String)>,
+    pub(super) files: Files,
+}
+
+/// The files of a base, as all its sites begin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Files {
+    pub vmlinuz: Head,
+    /// Without a site.
+    pub initramfs: Head,
+}
+
+impl Request<'_> {
+    /// What decides the base of this site: requests with the same text have the same base.
+    pub fn base_settings(&self) -> String {
+        let repository = self.site.kernel_source() == KernelSource::Source;
+        let of_base = |id: Id, section: Section| match id {
+            // They go to the site's segment or beside the image.
+            Id::KernelAppend | Id::Getty | Id::RootPasswordHash => false,
+            Id::OciReleaseSvc | Id::PublishKernelRepository => repository,
+            _ => matches!(section, Section::Kernel | Section::Image | Section::Debian),
+        };
+        let fields = self.site.iter().filter(|(field, _)| of_base(field.id, field.section));
+        let said = fields.map(|(field, resolved)| {
+            let value = resolved.value.as_ref().map(Value::text).unwrap_or_default();
+            format!("{}={value:?}", field.path())
+        });
+        // A relative path is another file for another profile.
+        let definition = self.site.definition(self.root).display().to_string();
+        let tarball = self.site.path(Id::KernelTarball, self.root).unwrap_or_default();
+        said.chain([definition, tarball.display().to_string()]).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Makes the base, or finds it in the store.
+    pub(super) fn base(
+        &self,
+        run: &Run,
+        (definition, components): &(Definition, BTreeMap<String, component::Definition>),
+        absent: Absent,
+    ) -> Result<Base> {
+        let ready = run.stage(Stage::Components, |task| self.images(definition, components, task))?;
+        let kernel = run.stage(Stage::Kernel, |task| self.kernel(task, absent))?;
+        let mut images: BTreeMap<String, Image> =
+            ready.iter().map(|(name, ready)| (name.clone(), ready.image.clone())).collect();
+        images.insert(KERNEL.to_owned(), kernel.image.clone());
+        let plan = self.plan(definition, components, &images)?;
+        let assembly = self.assembly(&plan, &images);
+        run.stage(Stage::Binaries, |task| {
+            for warning in &plan.warnings {
+                task.log(&format!("warning: {warning}"));
+            }
+            let segments = assembly.segments(task)?;
+            let files = task.item("base", |item| files(&assembly, &kernel.image, &segments, item))?;
+            Ok(Base {
+                options: assembly.options,
+                kernel: kernel.version.clone(),
+                cmdline: plan.kernel.as_ref().map(|kernel| kernel.cmdline.clone()),
+                images: ready.iter().map(|(name, ready)| (name.clone(), ready.image.manifest)).collect(),
+                segments: segments.iter().map(Done::record).collect(),
+                inputs: inputs(&ready, &kernel),
+                parts: parts(&ready, &kernel),
+                files,
+            })
+        })
+    }
+}
+
+impl Base {
+    /// The beginning of every archive whose initramfs has so many bytes.
+    pub(super) fn archive(&self, store: &Store, bytes: u64, mtime: u64) -> Result<ArchiveHead> {
+        let Files { vmlinuz, initramfs } = &self.files;
+        let key = KeyMaker::new("archive head 1")
+            .add("vmlinuz", vmlinuz.blob.bytes())
+            .add("initramfs", initramfs.blob.bytes())
+            .add("bytes", bytes.to_le_bytes())
+            .add("mtime", mtime.to_le_bytes());
+        kept(
+            store,
+            &key.local().finish(),
+            |head: &ArchiveHead| vec![*head.blob()],
+            || {
+                let first = (image::VMLINUZ, &vmlinuz.blob, vmlinuz.bytes);
+                let second = (image::INITRAMFS, initramfs, bytes);
+                ArchiveHead::make(store, first, second, mtime)
+                    .map_err(|e| Problem::new("the archive's beginning cannot be written").because(e))
+            },
+        )
+        .map(|(head, _)| head)
+    }
+}
+
+/// The kernel's file, and microcode and segments end to end.
+fn files(assembly: &Assembly<'_>, kernel: &Image, segments: &[Done], task: &Task<'_>) -> Result<Files> {
+    let store = assembly.store;
+    let mut key = KeyMaker::new("base 1").add("kernel", kernel.manifest.bytes());
+    for done in segments {
+        key = key.add("segment", done.segment.blob.bytes());
+    }
+    let blobs = |files: &Files| vec![files.vmlinuz.blob, files.initramfs.blob];
+    let (files, cached) = kept(store, &key.local().finish(), blobs, || {
+        let joined = |parts: Vec<join::Part>| {
+            Head::join(store, &parts).map_err(|e| Problem::new("the base cannot be put together").because(e))
+        };
+        let microcode = assembly.microcode()?.map(join::Part::Bytes);
+        let segments = segments.iter().map(|done| join::Part::Blob(done.segment.blob));
+        Ok(Files {
+            vmlinuz: joined(vec![join::Part::Bytes(assembly.kernel_binary()?)])?,
+            initramfs: joined(microcode.into_iter().chain(segments).collect())?,
+        })
+    })?;
+    if cached {
+        task.cached();
+    }
+    Ok(files)
+}
+
+/// What a piece of work left in the store as JSON, or what `make` makes; and whether it was there.
+fn kept<T: Serialize + DeserializeOwned>(
+    store: &Store,
+    key: &Key,
+    blobs: impl Fn(&T) -> Vec<Digest>,
+    make: impl FnOnce() -> Result<T>,
+) -> Result<(T, bool)> {
+    let find = || serde_json::from_slice::<T>(&store.read(&store.work(key)?).ok()?).ok();
+    if let Some(made) = find() {
+        return Ok((made, true));
+    }
+    let _lock = store.lock(&key.hex())?;
+    if let Some(made) = find() {
+        return Ok((made, true));
+    }
+    let made = make()?;
+    let text =
+        serde_json::to_vec(&made).map_err(|e| Problem::new("a record cannot be written").because(e))?;
+    store.set_work_with(key, &store.put(&text)?, &blobs(&made))?;
+    Ok((made, false))
+}
+
+/// What went into a base.
+fn inputs(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    let mut add = |kind: &str, name: String, digest: Digest| {
+        inputs.push(Input { kind: kind.to_owned(), name, digest });
+    };
+    for (name, ready) in ready {
+        add("image", name.clone(), ready.image.manifest);
+        for built in ready.built.iter() {
+            for package in &built.packages {
+                add(
+                    "package",
+                    format!("{}_{}_{}", package.name, package.version, package.architecture),
+                    package.sha256,
+                );
+            }
+            for input in &built.inputs {
+                if input.kind != "package" {
+                    add(&input.kind, format!("{name}: {}", input.name), input.digest);
+                }
+            }
+        }
+    }
+    add("image", KERNEL.to_owned(), kernel.image.manifest);
+    for record in &kernel.packages {
+        let p = &record.package;
+        add("package", format!("{}_{}_{}", p.name, p.version, p.architecture), p.sha256);
+    }
+    for input in &kernel.inputs {
+        add("kernel", input.name.clone(), input.sha256);
+    }
+    inputs
+}
+
+/// The same for the SBOM: each part, and which image it is in.
+fn parts(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<(Part, String)> {
+    let mut parts = Vec::new();
+    let package = |name: &str, version: &str, architecture: &str, sha256: &Digest| Part {
+        origin: Origin::Debian,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: Some(architecture.to_owned()),
+        sha256: Some(sha256.hex()),
+    };
+    for (name, ready) in ready {
+        match &ready.built {
+            Some(built) => {
+                for p in &built.packages {
+                    parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), name.clone()));
+                }
+                parts.extend(built.crates.iter().map(|c| {
+                    let part = Part {
+                        origin: Origin::Cargo,
+                        name: c.name.clone(),
+                        version: c.version.clone(),
+                        architecture: None,
+                        sha256: c.checksum.clone(),
+                    };
+                    (part, name.clone())
+                }));
+            }
+            None => parts.push((
+                Part {
+                    origin: Origin::Oci,
+                    name: name.clone(),
+                    version: ready.image.manifest.to_string(),
+                    architecture: None,
+                    sha256: Some(ready.image.manifest.hex()),
+                },
+                name.clone(),
+            )),
+        }
+    }
+    for record in &kernel.packages {
+        let p = &record.package;
+        parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), KERNEL.to_owned()));
+    }
+    if kernel.packages.is_empty() {
+        let name = format!("linux-{}", kernel.package_version);
+        let tarball = kernel.inputs.iter().find(|input| input.name == name);
+        let part = Part {
+            origin: Origin::Source,
+            name: "linux".to_owned(),
+            version: kernel.package_version.clone(),
+            architecture: None,
+            sha256: tarball.map(|input| input.sha256.hex()),
+        };
+        parts.push((part, KERNEL.to_owned()));
+    }
+    parts
+}
