@@ -12,7 +12,7 @@ use crate::initramfs::archive::ArchiveHead;
 use crate::initramfs::join::{self, Head};
 use crate::initramfs::segment::Options;
 use crate::kernel;
-use crate::linuxkit::Definition;
+use crate::linuxkit::{Definition, LINUXKIT_TIME};
 use crate::oci::Image;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress as _;
@@ -101,6 +101,11 @@ impl Request<'_> {
 }
 
 impl Base {
+    /// No time in the image is later: seconds since 1970.
+    pub(super) fn latest(&self) -> i64 {
+        self.options.latest.clamp(0, LINUXKIT_TIME)
+    }
+
     /// The beginning of every archive whose initramfs has so many bytes.
     pub(super) fn archive(&self, store: &Store, bytes: u64, mtime: u64) -> Result<ArchiveHead> {
         let Files { vmlinuz, initramfs } = &self.files;

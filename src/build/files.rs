@@ -4,8 +4,9 @@
 
 use super::event::Event;
 use super::run::Run;
+use crate::initramfs::join::Head;
 use crate::problem::{Problem, Result};
-use crate::store::Digest;
+use crate::store::{Digest, Store};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,28 @@ impl Output {
         let (bytes, sha256) =
             write(&path).map_err(|e| Problem::new(format!("cannot write {}", path.display())).because(e))?;
         Ok(Artifact { name: name.to_owned(), bytes, sha256 })
+    }
+
+    /// The file `other`, which has these bytes, under a name here too; none where the file system cannot do that.
+    /// Nothing of ours writes into a file that is there, so a link is as good as a copy.
+    pub fn link(&self, other: &Path, name: &str, bytes: &Head) -> Option<Artifact> {
+        let folder = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).ok()?;
+        let new = folder.path().join(name);
+        fs::hard_link(other, &new).and_then(|()| fs::rename(&new, self.path(name))).ok()?;
+        Some(Artifact { name: name.to_owned(), bytes: bytes.bytes, sha256: bytes.blob })
+    }
+
+    /// Free bytes of the file system here, for this user.
+    pub fn room(&self) -> Result<u64> {
+        let stat = rustix::fs::statvfs(&self.folder)
+            .map_err(|e| Problem::new("the free space is not known").in_file(&self.folder).because(e))?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    }
+
+    /// Whether a copy of a blob takes no room here.
+    pub fn copies_by_reference(&self, store: &Store, blob: &Digest) -> bool {
+        let Ok(from) = store.open_blob(blob) else { return false };
+        tempfile::tempfile_in(&self.folder).is_ok_and(|to| rustix::fs::ioctl_ficlone(to, from).is_ok())
     }
 
     /// Tells the run's faces about an artifact.

@@ -85,7 +85,7 @@ impl Request<'_> {
         })?;
         let base = self.base(run, &chosen, absent)?;
         run.stage(Stage::Package, |task| {
-            let artifacts = self.package(&base, &certificates, Extent::Whole, task)?;
+            let artifacts = self.package(&base, &certificates, (Extent::Whole, None), task)?;
             let output = Output::open(self.out)?;
             for artifact in &artifacts {
                 output.announce(run, artifact);

@@ -12,6 +12,7 @@ pub mod image;
 pub mod inspect;
 pub mod kernel;
 pub mod manifest;
+pub mod many;
 pub mod package;
 pub mod plan;
 pub mod provenance;

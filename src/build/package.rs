@@ -14,6 +14,7 @@ use crate::site::certificates::SiteCertificates;
 use crate::site::segment::{BuildRecord, site_tree};
 use crate::store::{Digest, Store};
 use std::io::Write;
+use std::path::Path;
 
 /// Which files a site gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +26,12 @@ pub enum Extent {
 }
 
 impl Request<'_> {
-    /// Writes the site's files.
+    /// Writes the site's files. `kernel` is the file of another site of the base, which has the same bytes.
     pub(super) fn package(
         &self,
         base: &Base,
         certificates: &SiteCertificates,
-        extent: Extent,
+        (extent, kernel): (Extent, Option<&Path>),
         progress: &dyn Progress,
     ) -> Result<Vec<Artifact>> {
         let output = Output::open(self.out)?;
@@ -42,7 +43,7 @@ impl Request<'_> {
         let tree = site_tree(self.site, certificates, &record, LINUXKIT_TIME)?;
         let options = base.options;
         let (site, written) = site_member(self.store, &tree, options.compression, options.latest)?;
-        let latest = options.latest.min(LINUXKIT_TIME).max(0);
+        let latest = base.latest();
 
         let mut artifacts = vec![
             output.write(&site_file(options.compression), &site)?,
@@ -54,7 +55,10 @@ impl Request<'_> {
             let (vmlinuz, initramfs) = (&base.files.vmlinuz, &base.files.initramfs);
             let mut tail = site.clone();
             tail.resize(site.len() + padding as usize, 0);
-            artifacts.push(output.artifact(VMLINUZ, |path| vmlinuz.finish(self.store, &[], path))?);
+            artifacts.push(match kernel.and_then(|kernel| output.link(kernel, VMLINUZ, vmlinuz)) {
+                Some(linked) => linked,
+                None => output.artifact(VMLINUZ, |path| vmlinuz.finish(self.store, &[], path))?,
+            });
             artifacts.push(output.artifact(INITRAMFS, |path| initramfs.finish(self.store, &tail, path))?);
             if progress.cancelled() {
                 return Err(Problem::new("cancelled"));

@@ -2,10 +2,13 @@
 
 use super::context::Context;
 use super::render::Face;
+use super::sites::{self, SitesArgs};
 use crate::build::Run;
 use crate::build::image::Request;
 use crate::build::kernel::Absent;
 use crate::build::manifest;
+use crate::build::many::Many;
+use crate::build::package::Extent;
 use crate::build::plan::Forecast;
 use crate::build::shared::SharedCache;
 use crate::debian::lock::Mode;
@@ -17,6 +20,10 @@ use std::path::PathBuf;
 ///
 /// Work whose inputs have not changed is taken from the store. Every field of the profile can be
 /// overridden by a flag or an environment variable for this build.
+///
+/// Many sites at once: `hookos build --all`, `hookos build --profiles 'site-*'`, or a table with a row for each
+/// (`hookos build lab --csv sites.csv`). What they share is made once, and one that cannot be built fails
+/// alone; out/sites.json has the result of each.
 #[derive(Debug, clap::Args)]
 pub struct BuildArgs {
     /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
@@ -41,6 +48,8 @@ pub struct BuildArgs {
     #[arg(long, env = "HOOKOS_CACHE_TO", value_name = "REPOSITORY")]
     cache_to: Option<String>,
     #[command(flatten)]
+    sites: SitesArgs,
+    #[command(flatten)]
     fields: FieldFlags,
 }
 
@@ -55,6 +64,7 @@ pub fn run_profile(name: &str, context: &Context) -> Result<()> {
         jobs: None,
         cache_from: None,
         cache_to: None,
+        sites: SitesArgs::default(),
         fields,
     };
     run(args, &Context { plain: true, ..context.clone() })
@@ -80,8 +90,6 @@ pub fn run_binaries(args: BinariesArgs, context: &Context) -> Result<()> {
 
 fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
     let name = args.profile_flag.as_deref().unwrap_or(&args.profile);
-    let site = context.site(name, args.fields)?;
-    let out = args.out.unwrap_or_else(|| context.out(&site.name));
     let store = context.store()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cancel = super::cancel_on_signals()?;
@@ -91,13 +99,30 @@ fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
             Some(SharedCache::new(&store, from.as_deref(), to.as_deref(), context.registry()?, &cancel)?)
         }
     };
+    let locks = if args.locked { Mode::Locked } else { Mode::Default };
+    let jobs = args.jobs.map_or(cores, usize::from);
+    if args.sites.are_given() {
+        let out = args.out.unwrap_or_else(|| context.root.join("out"));
+        let many = Many {
+            root: &context.root,
+            out: &out,
+            store: &store,
+            locks,
+            jobs,
+            cache: cache.as_ref(),
+            extent: Extent::Whole,
+        };
+        return sites::run(&args.sites, name, &args.fields, many, (cancel, absent), context);
+    }
+    let site = context.site(name, args.fields)?;
+    let out = args.out.unwrap_or_else(|| context.out(&site.name));
     let request = Request {
         root: &context.root,
         out: &out,
         store: &store,
         site: &site,
-        locks: if args.locked { Mode::Locked } else { Mode::Default },
-        jobs: args.jobs.map_or(cores, usize::from),
+        locks,
+        jobs,
         cache: cache.as_ref(),
     };
     if context.dry_run {

@@ -4,7 +4,6 @@ use super::configure::warn;
 use super::context::Context;
 use crate::problem::{Problem, Result};
 use crate::site::{FieldFlags, certificates, files};
-use globset::GlobBuilder;
 use serde_json::{Value, json};
 
 /// Print the build matrix of all profiles, for GitHub Actions or GitLab.
@@ -46,16 +45,9 @@ pub fn run(args: &MatrixArgs, context: &Context) -> Result<()> {
 
 /// The names of the profiles that can be built, sorted.
 fn profiles(args: &MatrixArgs, context: &Context) -> Result<Vec<String>> {
-    let mut globs = Vec::new();
-    for pattern in &args.profiles {
-        let glob = GlobBuilder::new(pattern).build();
-        let bad = |e| Problem::usage(format!("{pattern} is not a pattern")).because(e);
-        globs.push(glob.map_err(bad)?.compile_matcher());
-    }
     let mut names = Vec::new();
-    for found in files::list(&context.root)? {
-        let wanted = globs.is_empty() || globs.iter().any(|glob| glob.is_match(&found.name));
-        if !wanted || !found.path.starts_with(&context.root) {
+    for found in files::matching(&context.root, &args.profiles)? {
+        if !found.path.starts_with(&context.root) {
             continue;
         }
         let site = context.site(&found.name, FieldFlags::default());
@@ -64,7 +56,6 @@ fn profiles(args: &MatrixArgs, context: &Context) -> Result<Vec<String>> {
             Err(problem) => warn(&[problem.while_doing(format!("{} is left out", found.name))]),
         }
     }
-    names.sort();
     Ok(names)
 }
 

@@ -21,6 +21,7 @@ mod profiles;
 mod publish;
 mod relay;
 pub mod render;
+mod sites;
 mod stamp;
 mod verify;
 

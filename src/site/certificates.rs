@@ -79,7 +79,12 @@ pub fn folder(root: &Path, profile: &str) -> PathBuf {
 
 /// Reads and checks the certificates that a site's image gets.
 pub fn of_site(site: &ResolvedSite, root: &Path, now: i64) -> Result<SiteCertificates> {
-    let folder = folder(root, &site.name);
+    of_folder(site, &site.name, root, now)
+}
+
+/// As [`of_site`], from the folder of another profile.
+pub fn of_folder(site: &ResolvedSite, profile: &str, root: &Path, now: i64) -> Result<SiteCertificates> {
+    let folder = folder(root, profile);
     let said = site.path(Id::CaFile, root);
     let ca = said.clone().unwrap_or_else(|| folder.join("ca.pem"));
     if said.is_none() && !ca.exists() {

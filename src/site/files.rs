@@ -103,25 +103,40 @@ pub fn load(root: &Path, name: &str) -> Result<(Found, Profile)> {
 pub fn list(root: &Path) -> Result<Vec<Found>> {
     let mut found: Vec<Found> = Vec::new();
     for folder in folders(root) {
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Problem::new("the folder cannot be read").in_file(&folder).because(e)),
-        };
-        for entry in entries {
-            let path = entry
-                .map_err(|e| Problem::new("the folder cannot be read").in_file(&folder).because(e))?
-                .path();
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if path.extension().is_some_and(|e| e == "toml")
-                && check_name(&stem).is_ok()
-                && !found.iter().any(|f| f.name == stem)
-            {
-                found.push(Found { name: stem, path });
-            }
+        if folder.is_dir() {
+            let new = in_folder(&folder)?.into_iter().filter(|new| !found.iter().any(|f| f.name == new.name));
+            found.extend(new.collect::<Vec<_>>());
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// The profiles of a folder, sorted by name.
+pub fn in_folder(folder: &Path) -> Result<Vec<Found>> {
+    let bad = |e| Problem::usage("the folder cannot be read").in_file(folder).because(e);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(bad)? {
+        let path = entry.map_err(bad)?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|e| e == "toml") && check_name(&name).is_ok() {
+            found.push(Found { name, path });
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// The profiles whose names match one of these patterns, such as `site-*`; all if there is none.
+pub fn matching(root: &Path, patterns: &[String]) -> Result<Vec<Found>> {
+    let glob = |pattern: &String| {
+        let glob = globset::GlobBuilder::new(pattern).build();
+        let bad = |e| Problem::usage(format!("{pattern} is not a pattern")).because(e);
+        Ok(glob.map_err(bad)?.compile_matcher())
+    };
+    let globs: Vec<_> = patterns.iter().map(glob).collect::<Result<_>>()?;
+    let mut found = list(root)?;
+    found.retain(|found| globs.is_empty() || globs.iter().any(|glob| glob.is_match(&found.name)));
     Ok(found)
 }
 

@@ -1,0 +1,273 @@
+//! Many sites at once: each base is made once, and each site's files are written beside each other. One site
+//! that cannot be built fails alone.
+
+use super::base::Base;
+use super::files::{Artifact, Output};
+use super::image::{INITRAMFS, Request, SBOM, VMLINUZ};
+use super::kernel::Absent;
+use super::manifest::{self, Manifest};
+use super::package::Extent;
+use super::record::{RunLock, Running};
+use super::run::{Run, Task};
+use super::shared::SharedCache;
+use super::{Stage, sbom};
+use crate::debian::lock::Mode;
+use crate::problem::{Problem, Result};
+use crate::progress::{Progress as _, Unit};
+use crate::site::ResolvedSite;
+use crate::site::certificates::SiteCertificates;
+use crate::store::Store;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+/// The list of results in the output folder.
+pub const RESULTS: &str = "sites.json";
+
+/// What to build, and with what. The fields are those of [`Request`].
+pub struct Many<'a> {
+    pub root: &'a Path,
+    /// Each site gets a folder of its name in it.
+    pub out: &'a Path,
+    pub store: &'a Store,
+    pub locks: Mode,
+    pub jobs: usize,
+    pub cache: Option<&'a SharedCache>,
+    pub extent: Extent,
+}
+
+/// One site, as far as it could be read.
+pub struct Site {
+    pub name: String,
+    pub ready: Result<(ResolvedSite, SiteCertificates)>,
+}
+
+/// How one site went.
+#[derive(Debug, Clone, Serialize)]
+pub struct SiteResult {
+    pub site: String,
+    pub out: PathBuf,
+    /// The folder with kernel and initramfs, for a bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
+    pub seconds: f64,
+    pub files: Vec<Artifact>,
+    /// None: it is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// A site whose base is there.
+struct Job<'s> {
+    site: &'s ResolvedSite,
+    certificates: &'s SiteCertificates,
+    base: usize,
+}
+
+impl Many<'_> {
+    /// Builds every site that can be built; the result has all of them, in their order.
+    pub fn build(&self, run: &Run, sites: &[Site], absent: Absent) -> Result<Vec<SiteResult>> {
+        let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut results: Vec<Option<SiteResult>> = sites.iter().map(|_| None).collect();
+        run.stage(Stage::Configure, |task| {
+            for (at, (site, slot)) in sites.iter().zip(&mut results).enumerate() {
+                match &site.ready {
+                    Ok((ready, _)) => groups.entry(self.request(ready).base_settings()).or_default().push(at),
+                    Err(problem) => *slot = Some(self.failed(&site.name, problem, task)),
+                }
+            }
+            task.log(&format!("{} sites of {} bases", sites.len(), groups.len()));
+            Ok(())
+        })?;
+        let mut bases: Vec<Base> = Vec::new();
+        let mut jobs: Vec<(usize, Job<'_>)> = Vec::new();
+        for members in groups.values() {
+            let ready = |at: &usize| Some((*at, sites.get(*at)?.ready.as_ref().ok()?));
+            let members: Vec<_> = members.iter().filter_map(ready).collect();
+            let Some((_, (first, _))) = members.first() else { continue };
+            let request = self.request(first);
+            match request.chosen().and_then(|chosen| request.base(run, &chosen, absent)) {
+                Ok(base) => {
+                    bases.push(base);
+                    let base = bases.len() - 1;
+                    jobs.extend(
+                        members
+                            .iter()
+                            .map(|(at, (site, certificates))| (*at, Job { site, certificates, base })),
+                    );
+                }
+                Err(problem) => {
+                    run.cancel().check()?;
+                    run.stage(Stage::Package, |task| {
+                        for (at, (site, _)) in &members {
+                            if let Some(slot) = results.get_mut(*at) {
+                                *slot = Some(self.failed(&site.name, &problem, task));
+                            }
+                        }
+                        Ok(())
+                    })?;
+                }
+            }
+        }
+        jobs.sort_by_key(|(at, _)| *at);
+        run.stage(Stage::Package, |task| {
+            self.check_room(&bases, &jobs)?;
+            let folders =
+                bases.iter().map(|base| self.shared_files(base, task)).collect::<Result<Vec<_>>>()?;
+            for (at, result) in self.write(&bases, &folders, &jobs, task)? {
+                if let Some(slot) = results.get_mut(at) {
+                    *slot = Some(result);
+                }
+            }
+            if let Some(cache) = self.cache {
+                task.item("shared cache", |item| cache.finish(self.store, item))?;
+            }
+            Ok(())
+        })?;
+        let results: Vec<SiteResult> = results.into_iter().flatten().collect();
+        let text = serde_json::to_vec_pretty(&results)
+            .map_err(|e| Problem::new("the results cannot be written").because(e))?;
+        Output::open(self.out)?.write(RESULTS, &text)?;
+        Ok(results)
+    }
+
+    fn request<'r>(&'r self, site: &'r ResolvedSite) -> Request<'r> {
+        let Self { root, out, store, locks, jobs, cache, .. } = self;
+        Request { root, out, store, site, locks: *locks, jobs: *jobs, cache: *cache }
+    }
+
+    fn failed(&self, name: &str, problem: &Problem, task: &Task<'_>) -> SiteResult {
+        // For the log and the faces; what it gives back is the problem itself.
+        let _ = task.item(name, |_| Err::<(), _>(problem.clone()));
+        SiteResult {
+            site: name.to_owned(),
+            out: self.out.join(name),
+            base: None,
+            seconds: 0.0,
+            files: Vec::new(),
+            problem: Some(problem.clone()),
+        }
+    }
+
+    /// Whether the disk has room for whole images. One that copies by reference needs next to none.
+    fn check_room(&self, bases: &[Base], jobs: &[(usize, Job<'_>)]) -> Result<()> {
+        if self.extent == Extent::Bundle {
+            return Ok(());
+        }
+        let output = Output::open(self.out)?;
+        let Some(first) = bases.first() else { return Ok(()) };
+        if output.copies_by_reference(self.store, &first.files.vmlinuz.blob) {
+            return Ok(());
+        }
+        // The archive holds kernel and initramfs once more.
+        let each = |job: &Job<'_>| {
+            bases.get(job.base).map_or(0, |base| base.files.vmlinuz.bytes + 2 * base.files.initramfs.bytes)
+        };
+        let needed: u64 = jobs.iter().map(|(_, job)| each(job)).sum();
+        let free = output.room()?;
+        if needed <= free {
+            return Ok(());
+        }
+        let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+        Err(Problem::new(format!(
+            "{} whole images take {}, and {} are free",
+            jobs.len(),
+            gigabytes(needed),
+            gigabytes(free)
+        ))
+        .in_file(self.out)
+        .remedy("with --bundle each site takes a few kilobytes beside one shared base; or give another folder with --out"))
+    }
+
+    /// The folder of a base, for bundles: kernel and initramfs without a site.
+    fn shared_files(&self, base: &Base, task: &Task<'_>) -> Result<Option<PathBuf>> {
+        if self.extent == Extent::Whole {
+            return Ok(None);
+        }
+        let digest = base.files.initramfs.blob.hex();
+        let name = format!("base-{}", digest.get(..12).unwrap_or(&digest));
+        task.item(&name, |_| {
+            let folder = self.out.join(&name);
+            let output = Output::open(&folder)?;
+            let (vmlinuz, initramfs) = (&base.files.vmlinuz, &base.files.initramfs);
+            let mut manifest = Manifest::new(&name, &base.kernel, base.latest());
+            manifest.inputs.clone_from(&base.inputs);
+            manifest.segments.clone_from(&base.segments);
+            manifest.artifacts = vec![
+                output.artifact(VMLINUZ, |path| vmlinuz.finish(self.store, &[], path))?,
+                output.artifact(INITRAMFS, |path| initramfs.finish(self.store, &[], path))?,
+                output.write(SBOM, &sbom::write(&name, &base.parts)?)?,
+            ];
+            output.write(manifest::FILE, &manifest.text()?)?;
+            Ok(Some(folder))
+        })
+    }
+
+    /// Writes the sites' files, several at a time.
+    fn write(
+        &self,
+        bases: &[Base],
+        folders: &[Option<PathBuf>],
+        jobs: &[(usize, Job<'_>)],
+        task: &Task<'_>,
+    ) -> Result<Vec<(usize, SiteResult)>> {
+        let next = AtomicUsize::new(0);
+        let done: Mutex<Vec<(usize, SiteResult)>> = Mutex::default();
+        // The kernel of the first site of each base that is finished.
+        let kernels: Vec<OnceLock<PathBuf>> = bases.iter().map(|_| OnceLock::new()).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, jobs.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some((at, job)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if task.cancelled() {
+                            break;
+                        }
+                        let (Some(base), Some(kernel)) = (bases.get(job.base), kernels.get(job.base)) else {
+                            continue;
+                        };
+                        let folder = folders.get(job.base).cloned().flatten();
+                        let result = self.one(job, base, (folder, kernel), task);
+                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                        done.push((*at, result));
+                        task.at(done.len() as u64, jobs.len() as u64, Unit::Items);
+                    }
+                });
+            }
+        });
+        task.run().cancel().check()?;
+        Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn one(
+        &self,
+        job: &Job<'_>,
+        base: &Base,
+        (shared, kernel): (Option<PathBuf>, &OnceLock<PathBuf>),
+        task: &Task<'_>,
+    ) -> SiteResult {
+        let started = Instant::now();
+        let out = self.out.join(&job.site.name);
+        let made = task.item(&job.site.name, |item| {
+            let now = jiff::Timestamp::now().as_second();
+            let running = Running { run: task.run().id().to_owned(), pid: std::process::id(), since: now };
+            let _lock = RunLock::take(&out.join("logs"), &running)?;
+            let request = Request { out: &out, ..self.request(job.site) };
+            let extent = (self.extent, kernel.get().map(PathBuf::as_path));
+            let files = request.package(base, job.certificates, extent, item)?;
+            if self.extent == Extent::Whole {
+                // Whoever was first.
+                let _ = kernel.set(out.join(VMLINUZ));
+            }
+            Ok(files)
+        });
+        let (files, problem) = match made {
+            Ok(files) => (files, None),
+            Err(problem) => (Vec::new(), Some(problem)),
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        SiteResult { site: job.site.name.clone(), out, base: shared, seconds, files, problem }
+    }
+}
