@@ -10,7 +10,7 @@ use crate::linuxkit::{self, Piece, Plan, Trees};
 use crate::oci::{self, Image};
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
-use crate::store::{Key, KeyMaker, Store};
+use crate::store::{Digest, Key, KeyMaker, Store};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,10 +113,24 @@ impl Assembly<'_> {
             segment::Error::Cancelled => item.run().cancel().problem(),
             other => Problem::new(format!("cannot make segment {name}")).because(other),
         })?;
-        if cached {
-            item.cached();
-        }
+        item.settled(&key.hex(), self.inputs(work)?, cached);
         Ok(Done { name: name.to_owned(), segment })
+    }
+
+    /// What decides a piece, in words.
+    fn inputs(&self, work: &Work<'_>) -> Result<Vec<(String, String)>> {
+        let images = match work {
+            Work::Modules(image) => vec![(*image).to_owned()],
+            Work::Piece(piece) => piece.images.clone(),
+        };
+        let images =
+            images.iter().map(|name| Ok((format!("image {name}"), self.image(name)?.manifest.hex())));
+        let mut inputs: Vec<(String, String)> = images.collect::<Result<_>>()?;
+        if let Work::Piece(piece) = work {
+            let said = piece.key_inputs.iter();
+            inputs.extend(said.map(|(label, value)| (label.clone(), Digest::of(value).hex())));
+        }
+        Ok(inputs)
     }
 
     /// Every piece of work with its name and key, in the order of unpacking: init images first, then the

@@ -137,7 +137,8 @@ fn files(assembly: &Assembly<'_>, kernel: &Image, segments: &[Done], task: &Task
         key = key.add("segment", done.segment.blob.bytes());
     }
     let blobs = |files: &Files| vec![files.vmlinuz.blob, files.initramfs.blob];
-    let (files, cached) = kept(store, &key.local().finish(), blobs, || {
+    let key = key.local().finish();
+    let (files, cached) = kept(store, &key, blobs, || {
         let joined = |parts: Vec<join::Part>| {
             Head::join(store, &parts).map_err(|e| Problem::new("the base cannot be put together").because(e))
         };
@@ -148,9 +149,8 @@ fn files(assembly: &Assembly<'_>, kernel: &Image, segments: &[Done], task: &Task
             initramfs: joined(microcode.into_iter().chain(segments).collect())?,
         })
     })?;
-    if cached {
-        task.cached();
-    }
+    let segments = segments.iter().map(|done| (format!("segment {}", done.name), done.segment.blob.hex()));
+    task.settled(&key.hex(), segments.chain([("kernel".to_owned(), kernel.manifest.hex())]), cached);
     Ok(files)
 }
 

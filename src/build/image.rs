@@ -2,6 +2,7 @@
 
 use super::assemble::Assembly;
 use super::event::Stage;
+use super::explain;
 use super::files::{Artifact, Output};
 use super::kernel::Absent;
 use super::manifest;
@@ -85,7 +86,12 @@ impl Request<'_> {
         })?;
         let base = self.base(run, &chosen, absent)?;
         run.stage(Stage::Package, |task| {
-            let artifacts = self.package(&base, &certificates, (Extent::Whole, None), task)?;
+            let artifacts = task.item("site", |item| {
+                let artifacts = self.package(&base, &certificates, (Extent::Whole, None), item)?;
+                let key = artifacts.first().map(|site| site.sha256.hex()).unwrap_or_default();
+                item.settled(&key, explain::of_site(self.site, &certificates), false);
+                Ok(artifacts)
+            })?;
             let output = Output::open(self.out)?;
             for artifact in &artifacts {
                 output.announce(run, artifact);
@@ -197,9 +203,10 @@ impl Request<'_> {
                         let made = task.item(name, |item| match components.get(name) {
                             Some(definition) => {
                                 let built = component::build_one(&context, definition, item)?;
-                                if built.cached {
-                                    item.cached();
-                                }
+                                let inputs = built.inputs.iter();
+                                let inputs =
+                                    inputs.map(|i| (format!("{} {}", i.kind, i.name), i.digest.hex()));
+                                item.settled(&built.key, inputs, built.cached);
                                 Ok(Ready { image: built.image.clone(), built: Some(built) })
                             }
                             None => self.pull(&context, name, item),

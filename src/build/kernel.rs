@@ -173,11 +173,18 @@ impl Request<'_> {
 
     /// The kernel of the site. What the store has costs no network.
     pub(super) fn kernel(&self, task: &Task<'_>, absent: Absent) -> Result<Built> {
+        let settled = |item: &Task<'_>, built: Built| {
+            let inputs = built.inputs.iter().map(|input| (input.name.clone(), input.sha256.hex()));
+            item.settled(&built.key, inputs, built.cached);
+            Ok(built)
+        };
         match self.site.kernel_source() {
-            KernelSource::Debian => task.item("debian", |item| self.debian_kernel(item, self.locks)),
+            KernelSource::Debian => {
+                task.item("debian", |item| settled(item, self.debian_kernel(item, self.locks)?))
+            }
             KernelSource::Source => {
                 let plan = self.source_plan()?;
-                task.item(&plan.tag, |item| self.source_kernel(&plan, item, absent))
+                task.item(&plan.tag, |item| settled(item, self.source_kernel(&plan, item, absent)?))
             }
         }
     }
@@ -209,15 +216,11 @@ impl Request<'_> {
         for warning in &built.warnings {
             item.log(&format!("warning: {warning}"));
         }
-        if built.cached {
-            item.cached();
-        }
         Ok(built)
     }
 
     fn source_kernel(&self, plan: &Plan, item: &Task<'_>, absent: Absent) -> Result<Built> {
         if let Some(built) = plan.find(self.store) {
-            item.cached();
             return Ok(built);
         }
         let mut reason = None;

@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod base;
 pub mod event;
+pub mod explain;
 pub mod files;
 pub mod image;
 pub mod inspect;

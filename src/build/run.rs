@@ -1,6 +1,7 @@
 //! One build: where its events go, where its logs are, how it is cancelled.
 
 use super::event::{Event, Outcome, Stage};
+use super::explain::Piece;
 use super::record::{self, Recorded, Recorder, RunLock, RunRecord, Running};
 use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Unit};
@@ -54,6 +55,7 @@ pub struct Run {
     /// Every event, for other processes to follow.
     recorded: Mutex<(Option<File>, Recorder)>,
     record: Option<RunRecord>,
+    pieces: Mutex<Vec<Piece>>,
     _lock: RunLock,
     started: Instant,
 }
@@ -76,6 +78,7 @@ impl Run {
         let run = Self {
             recorded: Mutex::new((Some(recorded), Recorder::default())),
             record: None,
+            pieces: Mutex::default(),
             _lock: lock,
             id: id.clone(),
             logs: logs.clone(),
@@ -113,6 +116,13 @@ impl Run {
             took: Vec::new(),
         });
         self
+    }
+
+    /// The pieces of work so far, sorted by name.
+    pub fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        pieces.sort_by(|a, b| a.name.cmp(&b.name));
+        pieces
     }
 
     /// Sends an event; a face that has gone away is no reason to stop the build.
@@ -234,9 +244,13 @@ impl<'a> Task<'a> {
         result
     }
 
-    /// Says that this item's result was in the store.
-    pub fn cached(&self) {
-        if let Some(item) = self.item.clone() {
+    /// Says what decided this item, and whether its result was in the store.
+    pub fn settled(&self, key: &str, inputs: impl IntoIterator<Item = (String, String)>, reused: bool) {
+        let Some(item) = self.item.clone() else { return };
+        let name = format!("{}/{item}", self.stage);
+        let piece = Piece { name, key: key.to_owned(), inputs: inputs.into_iter().collect(), reused };
+        self.run.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+        if reused {
             self.run.send(Event::Cached { stage: self.stage, item });
         }
     }

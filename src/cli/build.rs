@@ -4,6 +4,7 @@ use super::context::Context;
 use super::render::Face;
 use super::sites::{self, SitesArgs};
 use crate::build::Run;
+use crate::build::explain;
 use crate::build::image::Request;
 use crate::build::kernel::Absent;
 use crate::build::manifest;
@@ -47,6 +48,9 @@ pub struct BuildArgs {
     /// Send what this build used to this repository of a registry, for others.
     #[arg(long, env = "HOOKOS_CACHE_TO", value_name = "REPOSITORY")]
     cache_to: Option<String>,
+    /// Say at the end why each piece of work was done or reused: what has changed since the last build.
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     sites: SitesArgs,
     #[command(flatten)]
@@ -64,6 +68,7 @@ pub fn run_profile(name: &str, context: &Context) -> Result<()> {
         jobs: None,
         cache_from: None,
         cache_to: None,
+        explain: false,
         sites: SitesArgs::default(),
         fields,
     };
@@ -133,14 +138,21 @@ fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
     let run = Run::start(&site.name, &out, sender, cancel)?.of_site(&site);
     let logs = run.logs().to_owned();
     let result = request.build(&run, absent);
+    let all = logs.parent().unwrap_or(&logs);
+    let explained = explain::explain(&run.pieces(), explain::last(all).as_deref());
     if result.is_ok() {
         // What the next build is compared with; a build is no failure for the lack of it.
         let _ = std::fs::copy(out.join(manifest::FILE), logs.join(manifest::FILE));
+        let _ = explain::keep(all, &run.pieces());
     }
     run.finish(&result);
     drop(run);
     // The face ends when the last sender is gone.
     let _ = face.join();
+    if args.explain {
+        let lines: Vec<String> = explained.iter().map(ToString::to_string).collect();
+        context.answer(&explained, &lines.join("\n"))?;
+    }
     result.map(drop).map_err(|problem| hint(problem, &logs))
 }
 
