@@ -39,7 +39,8 @@ impl Lab {
         let store = Store::open(&folder).unwrap();
         let wanted =
             [Wanted { package: "orchestrator-stand-in".to_owned(), binary: "lab-worker".to_owned() }];
-        let programs = binaries::programs(&store, root, &wanted, &Silent).unwrap();
+        let programs =
+            binaries::programs(&store, &binaries::Toolshed::open(root).unwrap(), &wanted, &Silent).unwrap();
         let worker = store.path(&programs[0].digest);
         Self { store, out, worker }
     }

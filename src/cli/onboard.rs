@@ -7,7 +7,7 @@ use crate::boot::onboard::{STEPS, Told, Trial};
 use crate::boot::trial;
 use crate::build::Stage;
 use crate::build::run::Run;
-use crate::component::binaries::{self, Wanted};
+use crate::component::binaries::{self, Toolshed, Wanted};
 use crate::problem::{Problem, Result};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,7 +99,7 @@ fn programs(
     let run = Run::start("onboard", out, sender, cancel)?;
     let result = run.stage(Stage::Components, |task| {
         task.item("orchestrator", |item| {
-            let programs = binaries::programs(store, &context.root, &wanted, item)?;
+            let programs = binaries::programs(store, &Toolshed::open(&context.root)?, &wanted, item)?;
             // A file of the store is not executable, and must not become so.
             let folder = out.join("logs");
             let mut files = Vec::new();

@@ -12,6 +12,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Static programs need no musl: glibc's own static library is linked.
@@ -41,20 +42,48 @@ pub struct Program {
     pub crates: Vec<CrateRecord>,
 }
 
+/// What our own programs are built from, and with what: looked at once.
+pub struct Toolshed {
+    workspace: Workspace,
+    tools: Tools,
+    keys: Mutex<BTreeMap<Wanted, Key>>,
+}
+
+impl Toolshed {
+    pub fn open(root: &Path) -> Result<Self> {
+        Ok(Self { workspace: Workspace::read(root)?, tools: Tools::ask(root)?, keys: Mutex::default() })
+    }
+
+    /// Everything that decides a program's bytes.
+    fn key(&self, want: &Wanted) -> Result<Key> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(want) {
+            return Ok(*key);
+        }
+        let key = KeyMaker::new(VERSION)
+            .add("sources", self.workspace.sources(&want.package)?.hex())
+            .add("binary", &want.binary)
+            .add("tools", &self.tools.identity)
+            .add("flags", Flags::fixed().join(" "))
+            .finish();
+        keys.insert(want.clone(), key);
+        Ok(key)
+    }
+}
+
 /// Gives the programs in the order of `wanted`; those whose sources have not changed come from the
 /// store, the rest from one call of cargo.
 pub fn programs(
     store: &Store,
-    root: &Path,
+    toolshed: &Toolshed,
     wanted: &[Wanted],
     progress: &dyn Progress,
 ) -> Result<Vec<Program>> {
-    let workspace = Workspace::read(root)?;
-    let tools = Tools::ask(root)?;
+    let Toolshed { workspace, tools, .. } = toolshed;
     let mut found: BTreeMap<&Wanted, Program> = BTreeMap::new();
     let mut missing: BTreeMap<&Wanted, Key> = BTreeMap::new();
     for want in wanted {
-        let key = key(&workspace, &tools, want)?;
+        let key = toolshed.key(want)?;
         match recall(store, &key) {
             Some(program) => drop(found.insert(want, program)),
             None => drop(missing.insert(want, key)),
@@ -72,9 +101,9 @@ pub fn programs(
         });
         if !missing.is_empty() {
             let names: Vec<&Wanted> = missing.keys().copied().collect();
-            let target = cargo_build(&workspace, &tools, &names, progress)?;
+            let target = cargo_build(workspace, tools, &names, progress)?;
             for (want, key) in missing {
-                let program = take(store, &workspace, &target, want, progress)?;
+                let program = take(store, workspace, &target, want, progress)?;
                 let text = serde_json::to_vec(&program)
                     .map_err(|e| Problem::new("a program's record cannot be written").because(e))?;
                 let record = store.put(&text).map_err(store_problem)?;
@@ -87,27 +116,13 @@ pub fn programs(
 }
 
 /// The programs in the order of `wanted`, if the store has all of them; builds nothing.
-pub fn find(store: &Store, root: &Path, wanted: &[Wanted]) -> Result<Option<Vec<Program>>> {
-    if wanted.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
-    let (workspace, tools) = (Workspace::read(root)?, Tools::ask(root)?);
+pub fn find(store: &Store, toolshed: &Toolshed, wanted: &[Wanted]) -> Result<Option<Vec<Program>>> {
     let mut found = Vec::new();
     for want in wanted {
-        let Some(program) = recall(store, &key(&workspace, &tools, want)?) else { return Ok(None) };
+        let Some(program) = recall(store, &toolshed.key(want)?) else { return Ok(None) };
         found.push(program);
     }
     Ok(Some(found))
-}
-
-/// Everything that decides a program's bytes.
-fn key(workspace: &Workspace, tools: &Tools, want: &Wanted) -> Result<Key> {
-    Ok(KeyMaker::new(VERSION)
-        .add("sources", workspace.sources(&want.package)?.hex())
-        .add("binary", &want.binary)
-        .add("tools", &tools.identity)
-        .add("flags", Flags::fixed().join(" "))
-        .finish())
 }
 
 fn recall(store: &Store, key: &Key) -> Option<Program> {

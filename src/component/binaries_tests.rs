@@ -36,7 +36,7 @@ fn two_folders_give_the_same_program_whatever_is_built_with_it() {
         copy_to(folder);
         let store = Store::open(folder.join("store")).unwrap();
         let all = [wanted(), company].concat();
-        let program = programs(&store, folder, &all, &Silent).unwrap().remove(0);
+        let program = programs(&store, &Toolshed::open(folder).unwrap(), &all, &Silent).unwrap().remove(0);
         let bytes = store.read(&program.digest).unwrap();
         assert!(bytes.starts_with(b"\x7fELF"));
         let text = String::from_utf8_lossy(&bytes);
@@ -47,7 +47,8 @@ fn two_folders_give_the_same_program_whatever_is_built_with_it() {
 
         // Unchanged sources need no cargo: nothing is left for it to find.
         fs::remove_dir_all(folder.join("target")).unwrap();
-        assert_eq!(programs(&store, folder, &wanted(), &Silent).unwrap(), std::slice::from_ref(&program));
+        let again = programs(&store, &Toolshed::open(folder).unwrap(), &wanted(), &Silent).unwrap();
+        assert_eq!(again, std::slice::from_ref(&program));
         assert!(!folder.join("target").exists(), "cargo ran again");
         built.push(program);
     }

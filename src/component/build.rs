@@ -1,6 +1,6 @@
 //! Components to images, each piece of work once.
 
-use super::binaries::{self, Program, Wanted};
+use super::binaries::{self, Program, Toolshed, Wanted};
 use super::definition::{Definition, Recipe, Source};
 use super::own::{Own, OwnFile};
 use super::{dockerfile, packages, pulled, recipe};
@@ -30,7 +30,7 @@ pub struct Context {
     /// How registries are spoken to, for components that are an image.
     pub registry: registry::Options,
     /// Held while programs are looked up or built, so that cargo runs once.
-    programs: Mutex<()>,
+    toolshed: Mutex<Option<Toolshed>>,
 }
 
 /// A finished component.
@@ -98,7 +98,7 @@ impl Context {
                 refresh: mode == Mode::Update,
                 ..registry::Options::default()
             },
-            programs: Mutex::new(()),
+            toolshed: Mutex::default(),
         }
     }
 
@@ -122,8 +122,24 @@ impl Context {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let _one_at_a_time = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        binaries::programs(&self.store, &self.workspace, wanted, progress)
+        self.with_toolshed(|toolshed| binaries::programs(&self.store, toolshed, wanted, progress))
+    }
+
+    /// Our own programs, if the store has all of them.
+    fn programs_here(&self, wanted: &[Wanted]) -> Result<Option<Vec<Program>>> {
+        if wanted.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        self.with_toolshed(|toolshed| binaries::find(&self.store, toolshed, wanted))
+    }
+
+    fn with_toolshed<T>(&self, work: impl FnOnce(&Toolshed) -> Result<T>) -> Result<T> {
+        let mut toolshed = self.toolshed.lock().unwrap_or_else(PoisonError::into_inner);
+        let toolshed = match toolshed.take() {
+            Some(open) => toolshed.insert(open),
+            None => toolshed.insert(Toolshed::open(&self.workspace)?),
+        };
+        work(toolshed)
     }
 }
 
@@ -166,7 +182,7 @@ pub fn find(ctx: &Context, definition: &Definition) -> Result<Option<Built>> {
         }
         Source::Image(_) => return Ok(None),
     };
-    let Some(programs) = binaries::find(&ctx.store, &ctx.workspace, &wanted(definition))? else {
+    let Some(programs) = ctx.programs_here(&wanted(definition))? else {
         return Ok(None);
     };
     let Some(packages) = packages::locked(definition, recipe) else { return Ok(None) };

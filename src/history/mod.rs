@@ -182,7 +182,7 @@ mod tests {
         let (run, _events) = start(out.path()).unwrap();
         let result = run.stage(Stage::Components, |task| {
             task.item("a", |item| {
-                item.cached();
+                item.settled("", [], true);
                 Ok(())
             })?;
             task.item("b", |_| Ok(()))

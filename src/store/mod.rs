@@ -2,14 +2,17 @@
 //!
 //! Layout: `blobs/sha256/<hex>` (read-only files named by their content), `work/<key>` (which blob a
 //! piece of work made, and below it the blobs that belong to it), `names/` (what people call a blob),
-//! `locks/<name>`, `tmp/`. A write goes to `tmp/`, is synced, then renamed; a
-//! reader checks the digest. Locks are `flock`s, so the kernel releases them when a process dies.
+//! `checked/<hex>` (what a large blob's file looked like when its digest was last checked), `locks/<name>`, `tmp/`.
+//! A write goes to `tmp/`, is synced, then renamed; a reader checks the digest. Locks are `flock`s, so the kernel releases them when a process dies.
 
 mod digest;
 mod key;
+mod look;
 mod names;
 mod upkeep;
 mod work;
+
+use look::Look;
 
 pub use digest::{Digest, Hasher};
 pub use key::{Key, KeyMaker};
@@ -20,7 +23,7 @@ use crate::problem::Problem;
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -69,21 +72,6 @@ struct Shared {
     _in_use: File,
 }
 
-/// Enough of a file's metadata to notice that it is another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
-}
-
-impl Look {
-    fn of(file: &File) -> io::Result<Self> {
-        let meta = file.metadata()?;
-        Ok(Self { inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
-    }
-}
-
 /// A blob that is being written. Dropped without [`BlobWriter::commit`], it leaves nothing.
 pub struct BlobWriter {
     store: Store,
@@ -101,7 +89,7 @@ impl Store {
     /// Opens the store at `root`, making its folders.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let root: PathBuf = root.into();
-        for folder in ["blobs/sha256", "work", "names", "locks", "tmp"] {
+        for folder in ["blobs/sha256", "work", "names", "checked", "locks", "tmp"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(|source| Error::Io { path, source })?;
         }
@@ -184,7 +172,8 @@ impl Store {
         Ok(writer.commit()?.0)
     }
 
-    /// Opens a blob after checking its content against its digest, once in a process for the same file.
+    /// Opens a blob after checking its content against its digest: once in a process for the same file, and for
+    /// a large one once in a week.
     /// A damaged blob is taken out of the store, so that the work that made it is done again.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, Error> {
         let path = self.path(digest);
@@ -196,7 +185,7 @@ impl Store {
         let io = |source| Error::Io { path: path.clone(), source };
         let seen = Look::of(&file).map_err(io)?;
         let known = self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied();
-        if known == Some(seen) {
+        if known == Some(seen) || self.was_checked(digest, &seen) {
             return Ok(file);
         }
         // For `prune`: when it was last used, to the day. Another owner's blob keeps its time.
@@ -212,10 +201,12 @@ impl Store {
         if found != *digest {
             let aside = self.tmp().join(format!("damaged-{}", digest.hex()));
             fs::rename(&path, aside).map_err(io)?;
+            self.forget_look(digest);
             return Err(Error::Damaged { digest: *digest, found });
         }
         io::Seek::rewind(&mut file).map_err(io)?;
         self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, look);
+        self.keep_look(digest, &look);
         Ok(file)
     }
 

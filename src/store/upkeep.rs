@@ -4,6 +4,8 @@ use super::{Digest, Error, Hasher, Store, Work};
 use crate::progress::{Progress, Unit};
 use std::fs::{self, DirEntry, File};
 use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// What the store holds.
@@ -53,28 +55,46 @@ impl Store {
 
     /// Reads every blob and compares it with its name; what is damaged is taken out.
     pub fn verify_all(&self, progress: &dyn Progress) -> Result<Checked, Error> {
-        let mut out = Checked::default();
         let entries = self.folder("blobs/sha256")?;
         let total: u64 = entries.iter().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum();
-        let mut done = 0;
-        for entry in entries {
-            let (path, name) = (entry.path(), entry.file_name());
-            let io = |source| Error::Io { path: path.clone(), source };
-            let mut file = File::open(&path).map_err(io)?;
-            let mut hasher = Hasher::new();
-            done += io::copy(&mut file, &mut hasher).map_err(io)?;
-            progress.at(done, total, Unit::Bytes);
-            out.blobs += 1;
-            let found = hasher.finish();
-            let named: Option<Digest> = name.to_str().and_then(|name| name.parse().ok());
-            if named != Some(found) {
-                fs::rename(&path, self.tmp().join("damaged-".to_owned() + &name.to_string_lossy()))
-                    .map_err(io)?;
-                out.damaged.push(named.unwrap_or(found));
+        let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let damaged: Mutex<Vec<Digest>> = Mutex::default();
+        let check = || -> Result<(), Error> {
+            while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let (bytes, bad) = self.verify_one(entry)?;
+                damaged.lock().unwrap_or_else(PoisonError::into_inner).extend(bad);
+                progress.at(done.fetch_add(bytes, Ordering::Relaxed) + bytes, total, Unit::Bytes);
             }
-        }
+            Ok(())
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..cores).map(|_| scope.spawn(check)).collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        damaged.sort();
+        let mut out = Checked { blobs: entries.len() as u64, damaged, dangling: 0 };
         out.dangling = self.drop_dangling()?;
         Ok(out)
+    }
+
+    /// Reads one blob; gives its bytes, and its name if it is damaged.
+    fn verify_one(&self, entry: &DirEntry) -> Result<(u64, Option<Digest>), Error> {
+        let (path, name) = (entry.path(), entry.file_name());
+        let io = |source| Error::Io { path: path.clone(), source };
+        let mut hasher = Hasher::new();
+        let bytes = io::copy(&mut File::open(&path).map_err(io)?, &mut hasher).map_err(io)?;
+        let found = hasher.finish();
+        let named: Option<Digest> = name.to_str().and_then(|name| name.parse().ok());
+        if named == Some(found) {
+            return Ok((bytes, None));
+        }
+        fs::rename(&path, self.tmp().join("damaged-".to_owned() + &name.to_string_lossy())).map_err(io)?;
+        named.inspect(|named| self.forget_look(named));
+        Ok((bytes, Some(named.unwrap_or(found))))
     }
 
     /// Forgets results of work whose blob is gone.
@@ -116,7 +136,15 @@ impl Store {
             }
         }
         drop(exclusive);
-        out.work = Store::open(root)?.drop_dangling()?;
+        let store = Store::open(root)?;
+        for entry in store.folder("checked")? {
+            let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if digest.is_none_or(|digest| !store.has(&digest)) {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
+            }
+        }
+        out.work = store.drop_dangling()?;
         Ok(out)
     }
 }
