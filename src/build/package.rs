@@ -59,13 +59,19 @@ impl Request<'_> {
                 Some(linked) => linked,
                 None => output.artifact(VMLINUZ, |path| vmlinuz.finish(self.store, &[], path))?,
             });
-            artifacts.push(output.artifact(INITRAMFS, |path| initramfs.finish(self.store, &tail, path))?);
+            let bytes = whole + padding;
+            let archive = base.archive(self.store, bytes, latest.unsigned_abs())?;
+            // Both are long copies.
+            let (first, second) = std::thread::scope(|scope| {
+                let first = scope
+                    .spawn(|| output.artifact(INITRAMFS, |path| initramfs.finish(self.store, &tail, path)));
+                let second = output.artifact(ARCHIVE, |path| archive.finish(self.store, &tail, bytes, path));
+                (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+            });
+            artifacts.extend([first?, second?]);
             if progress.cancelled() {
                 return Err(Problem::new("cancelled"));
             }
-            let archive = base.archive(self.store, whole + padding, latest.unsigned_abs())?;
-            let bytes = whole + padding;
-            artifacts.push(output.artifact(ARCHIVE, |path| archive.finish(self.store, &tail, bytes, path))?);
         }
         let mut manifest = Manifest::new(&self.site.name, &base.kernel, latest);
         manifest.inputs.clone_from(&base.inputs);
