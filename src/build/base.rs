@@ -22,6 +22,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// An image definition with the components that there are.
+type Chosen = (Definition, BTreeMap<String, component::Definition>);
+
 /// A base that is whole in the store.
 pub struct Base {
     pub(super) options: Options,
@@ -66,13 +69,23 @@ impl Request<'_> {
         said.chain([definition, tarball.display().to_string()]).collect::<Vec<_>>().join("\n")
     }
 
-    /// Makes the base, or finds it in the store.
-    pub(super) fn base(
-        &self,
-        run: &Run,
-        (definition, components): &(Definition, BTreeMap<String, component::Definition>),
-        absent: Absent,
-    ) -> Result<Base> {
+    /// Makes the base, or finds it in the store. What turns out to be damaged there is made anew.
+    pub(super) fn base(&self, run: &Run, chosen: &Chosen, absent: Absent) -> Result<Base> {
+        let damaged = self.store.damaged();
+        match self.try_base(run, chosen, absent) {
+            Err(problem) if self.store.damaged() > damaged && !run.cancel().is_cancelled() => {
+                run.stage(Stage::Configure, |task| {
+                    task.log(&format!("warning: {problem}"));
+                    task.log("what was damaged is made anew");
+                    Ok(())
+                })?;
+                self.try_base(run, chosen, absent)
+            }
+            result => result,
+        }
+    }
+
+    fn try_base(&self, run: &Run, (definition, components): &Chosen, absent: Absent) -> Result<Base> {
         let ready = run.stage(Stage::Components, |task| self.images(definition, components, task))?;
         let kernel = run.stage(Stage::Kernel, |task| self.kernel(task, absent))?;
         let mut images: BTreeMap<String, Image> =
@@ -161,7 +174,11 @@ fn kept<T: Serialize + DeserializeOwned>(
     blobs: impl Fn(&T) -> Vec<Digest>,
     make: impl FnOnce() -> Result<T>,
 ) -> Result<(T, bool)> {
-    let find = || serde_json::from_slice::<T>(&store.read(&store.work(key)?).ok()?).ok();
+    let find = || {
+        let made: T = serde_json::from_slice(&store.read(&store.work(key)?).ok()?).ok()?;
+        // They are copied without a look inside: here is where damage is found.
+        blobs(&made).iter().all(|blob| store.open_blob(blob).is_ok()).then_some(made)
+    };
     if let Some(made) = find() {
         return Ok((made, true));
     }

@@ -115,7 +115,8 @@ fn segments(path: &Path, stated: &[SegmentRecord], padding: u64) -> Option<Strin
         file.seek(SeekFrom::Start(before))?;
         for segment in stated {
             let (found, _) = digest((&mut file).take(segment.compressed), &mut |_| {})?;
-            if found != segment.digest {
+            // Members of a base that somebody else has built have no names and digests of their own.
+            if found != segment.digest && !segment.name.starts_with("base/") {
                 return Ok(Some(format!("{} has the digest {found}, not {}", segment.name, segment.digest)));
             }
         }

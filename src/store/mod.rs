@@ -6,6 +6,7 @@
 //! A write goes to `tmp/`, is synced, then renamed; a reader checks the digest. Locks are `flock`s, so the kernel releases them when a process dies.
 
 mod digest;
+mod disk;
 mod key;
 mod look;
 mod names;
@@ -21,10 +22,10 @@ pub use work::{Upstream, Work};
 
 use crate::problem::Problem;
 use std::collections::HashMap;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -66,6 +67,8 @@ pub struct Store {
 struct Shared {
     /// Blobs that this process has checked, with what the file looked like then.
     checked: Mutex<HashMap<Digest, Look>>,
+    /// How many damaged blobs were taken out.
+    damaged: AtomicU64,
     /// What was asked for or made, for a cache that is shared.
     used: work::Used,
     /// Held shared by every open store, exclusively by [`Store::prune`].
@@ -101,6 +104,7 @@ impl Store {
             root,
             shared: Arc::new(Shared {
                 checked: Mutex::default(),
+                damaged: AtomicU64::new(0),
                 used: work::Used::default(),
                 _in_use: in_use,
             }),
@@ -160,7 +164,7 @@ impl Store {
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter, Error> {
         let io = |source| Error::Io { path: self.tmp(), source };
-        let file = tempfile::NamedTempFile::new_in(self.tmp()).map_err(io)?;
+        let file = disk::create(&self.tmp()).map_err(io)?;
         file.as_file().lock().map_err(io)?;
         Ok(BlobWriter { store: self.clone(), file, hasher: Hasher::new(), len: 0 })
     }
@@ -200,14 +204,21 @@ impl Store {
         let found = hasher.finish();
         if found != *digest {
             let aside = self.tmp().join(format!("damaged-{}", digest.hex()));
-            fs::rename(&path, aside).map_err(io)?;
+            disk::rename(&path, &aside).map_err(io)?;
             self.forget_look(digest);
+            self.shared.damaged.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Damaged { digest: *digest, found });
         }
         io::Seek::rewind(&mut file).map_err(io)?;
         self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, look);
         self.keep_look(digest, &look);
         Ok(file)
+    }
+
+    /// How many damaged blobs this open store has taken out: work that failed is worth a second try if there
+    /// are more than before.
+    pub fn damaged(&self) -> u64 {
+        self.shared.damaged.load(Ordering::Relaxed)
     }
 
     /// Reads a whole blob, checked.
@@ -222,11 +233,14 @@ impl Store {
     /// Writes a small file of the store whole or not at all.
     fn write_small(&self, path: &Path, text: &str) -> Result<(), Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let mut file = tempfile::NamedTempFile::new_in(self.tmp()).map_err(io)?;
-        file.write_all(text.as_bytes()).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        sync_folder(path).map_err(io)
+        let mut file = disk::create(&self.tmp()).map_err(io)?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            rest = &rest[disk::write(&mut file, rest).map_err(io)?..];
+        }
+        disk::sync(&file).map_err(io)?;
+        disk::place(file, path).map_err(io)?;
+        disk::sync_names(path).map_err(io)
     }
 
     /// Waits for the lock `name` (letters, digits, `-`), so that one process does one piece of work.
@@ -241,7 +255,7 @@ impl Store {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
+        let n = disk::write(&mut self.file, bytes)?;
         self.hasher.update(&bytes[..n]);
         self.len += n as u64;
         Ok(n)
@@ -264,17 +278,14 @@ impl BlobWriter {
         let path = self.store.path(&digest);
         let io = |source| Error::Io { path: path.clone(), source };
         if self.store.has(&digest) {
+            // Whoever placed it may not have come to this yet.
+            disk::sync_names(&path).map_err(io)?;
             return Ok((digest, self.len));
         }
-        self.file.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(io)?;
-        self.file.as_file().sync_all().map_err(io)?;
-        self.file.persist(&path).map_err(|e| io(e.error))?;
-        sync_folder(&path).map_err(io)?;
+        disk::protect(&self.file).map_err(io)?;
+        disk::sync(&self.file).map_err(io)?;
+        disk::place(self.file, &path).map_err(io)?;
+        disk::sync_names(&path).map_err(io)?;
         Ok((digest, self.len))
     }
-}
-
-/// Makes a rename durable.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

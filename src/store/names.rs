@@ -44,7 +44,7 @@ impl Store {
     /// Takes a name away; the blob stays until it is pruned. Says whether there was one.
     pub fn forget_name(&self, name: &str) -> Result<bool, Error> {
         let path = self.name_file(name);
-        match fs::remove_file(&path) {
+        match super::disk::remove(&path) {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(Error::Io { path, source }),

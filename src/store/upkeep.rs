@@ -1,6 +1,6 @@
 //! Looking after the store: what it holds, whether it is sound, what may go.
 
-use super::{Digest, Error, Hasher, Store, Work};
+use super::{Digest, Error, Hasher, Store, Work, disk};
 use crate::progress::{Progress, Unit};
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -92,7 +92,7 @@ impl Store {
         if named == Some(found) {
             return Ok((bytes, None));
         }
-        fs::rename(&path, self.tmp().join("damaged-".to_owned() + &name.to_string_lossy())).map_err(io)?;
+        disk::rename(&path, &self.tmp().join("damaged-".to_owned() + &name.to_string_lossy())).map_err(io)?;
         named.inspect(|named| self.forget_look(named));
         Ok((bytes, Some(named.unwrap_or(found))))
     }
@@ -104,7 +104,7 @@ impl Store {
             let path = entry.path();
             let work = fs::read_to_string(&path).ok().and_then(|text| Work::read(&text));
             if work.is_none_or(|work| !work.blobs().all(|digest| self.has(digest))) {
-                fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
+                disk::remove(&path).map_err(|source| Error::Io { path, source })?;
                 gone += 1;
             }
         }
@@ -130,7 +130,7 @@ impl Store {
             let Ok(meta) = entry.metadata() else { continue };
             let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             if SystemTime::now().duration_since(used).unwrap_or_default() >= unused {
-                fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
+                disk::remove(&path).map_err(|source| Error::Io { path, source })?;
                 out.blobs += 1;
                 out.bytes += meta.len();
             }
@@ -141,7 +141,7 @@ impl Store {
             let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if digest.is_none_or(|digest| !store.has(&digest)) {
                 let path = entry.path();
-                fs::remove_file(&path).map_err(|source| Error::Io { path, source })?;
+                disk::remove(&path).map_err(|source| Error::Io { path, source })?;
             }
         }
         out.work = store.drop_dangling()?;

@@ -1,0 +1,306 @@
+//! Images made again and again: many sites at once, edits in any order, a store that is damaged, builders that share
+//! one. Each time the bytes are those of a clean build.
+//!
+//! One test function after the other: they share two cores and the store of the lab. `HOOKOS_EDITS=N` makes N
+//! sequences of edits in place of one, `HOOKOS_BUILDS=N` makes N builds side by side in place of 24.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use hookos::store::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+use support::{ROOT, build, fresh, hookos, ok, work};
+
+const INITRAMFS: &str = "initramfs-x86_64";
+
+/// Not a fixed list: each run tries others. The seed is told, so that one can be tried again.
+struct Chance(fastrand::Rng);
+
+impl Chance {
+    fn new(what: &str) -> Self {
+        let seed = std::env::var("HOOKOS_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+        eprintln!("{what}: HOOKOS_SEED={seed}");
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
+        &from[self.0.usize(..from.len())]
+    }
+}
+
+fn number(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect(variable))
+}
+
+/// The digest of every file that a build left in a folder.
+fn digests(out: &Path) -> BTreeMap<String, Digest> {
+    let files = fs::read_dir(out).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    files
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, Digest::of(&fs::read(entry.path()).unwrap()))
+        })
+        .collect()
+}
+
+/// A store with the same blobs, by hard links.
+fn linked(from: &Path, name: &str) -> PathBuf {
+    let to = work(name);
+    let _ = fs::remove_dir_all(&to);
+    assert!(Command::new("cp").arg("-al").arg(from).arg(&to).status().unwrap().success());
+    to
+}
+
+#[test]
+fn images_are_regenerated() {
+    let root = Path::new(ROOT);
+    let (store, out) = (work("store"), fresh("regenerate"));
+    ok(build(root, &store, &out));
+    let time = |what: &str, work: &mut dyn FnMut()| {
+        let started = Instant::now();
+        work();
+        eprintln!("{what}: {:.1} s", started.elapsed().as_secs_f64());
+    };
+    time("reasons", &mut || a_changed_field_is_the_reason(root, &store));
+    time("sites", &mut || many_sites_are_each_as_if_alone(root, &store));
+    time("verify", &mut || a_changed_byte_is_found(root, &store, &out));
+    time("flipped bits", &mut || flipped_bits_are_found_and_healed(root, &store, &out));
+    time("edits", &mut || edits_in_any_order_give_the_bytes_of_a_clean_build(root, &store));
+    time("side by side", &mut || builds_side_by_side_share_a_store(root, &store));
+}
+
+fn a_changed_field_is_the_reason(root: &Path, store: &Path) {
+    let out = fresh("reasons");
+    let words = |more: &[&'static str]| -> Vec<String> {
+        let words = ["build", "lab", "--explain", "--out"].map(str::to_owned);
+        let more = more.iter().map(|word| (*word).to_owned());
+        words.into_iter().chain([out.display().to_string()]).chain(more).collect()
+    };
+    let run = |more: &[&'static str]| {
+        let words = words(more);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = hookos(root, store, &words).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = run(&[]);
+    assert!(text.contains("first build into this folder"), "{text}");
+    let text = run(&["--kernel-append", "quiet", "--components-off", "acpid"]);
+    let why = |name: &str| {
+        text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {text}")).to_owned()
+    };
+    assert!(why("package/site").contains("kernel.append"), "{text}");
+    assert!(why("binaries/base").contains("segment services/acpid is gone"), "{text}");
+    assert!(why("components/udev").contains("nothing that decides it has changed"), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("made") && line.contains("components/")), "{text}");
+}
+
+fn many_sites_are_each_as_if_alone(root: &Path, store: &Path) {
+    let folder = fresh("sites");
+    let table = folder.join("sites.csv");
+    let rows = "name,cluster-domain,endpoints.keycloak_url\n\
+        berlin,berlin.example.com,\nrome,rome.example.com,login.example.com\nbad name,x.example.com,\n";
+    fs::write(&table, rows).unwrap();
+    let run = |out: &Path, more: &[&str]| -> Output {
+        let words = ["build", "lab", "--csv", table.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        hookos(root, store, &[&words, more].concat()).output().unwrap()
+    };
+    let (whole, bundles) = (folder.join("whole"), folder.join("bundles"));
+    for (out, more) in [(&whole, &[][..]), (&bundles, &["--bundle"][..])] {
+        let output = run(out, more);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("1 of 3 sites were not built") && text.contains("sites.csv:4"), "{text}");
+        let results: serde_json::Value =
+            serde_json::from_slice(&fs::read(out.join("sites.json")).unwrap()).unwrap();
+        let failed: Vec<bool> =
+            results.as_array().unwrap().iter().map(|site| site["problem"].is_object()).collect();
+        assert_eq!(failed, [false, false, true]);
+        for site in ["berlin", "rome"] {
+            ok(hookos(root, store, &["verify", out.join(site).to_str().unwrap()]).output().unwrap());
+        }
+    }
+    // A row alone gives the same bytes.
+    fs::write(&table, "name,keycloak-url,cluster-domain\nrome,login.example.com,rome.example.com\n").unwrap();
+    let alone = folder.join("alone");
+    ok(run(&alone, &[]));
+    assert_eq!(digests(&alone.join("rome")), digests(&whole.join("rome")));
+    assert_ne!(digests(&whole.join("berlin"))[INITRAMFS], digests(&whole.join("rome"))[INITRAMFS]);
+
+    // Both initrds of a bundle, one after the other, are the whole one without its padding.
+    let base = fs::read_dir(&bundles).unwrap().map(|entry| entry.unwrap().path());
+    let base = base.into_iter().find(|path| path.to_string_lossy().contains("base-")).unwrap();
+    ok(hookos(root, store, &["verify", base.to_str().unwrap()]).output().unwrap());
+    let mut joined = fs::read(base.join(INITRAMFS)).unwrap();
+    joined.extend(fs::read(bundles.join("rome/site.cpio.zst")).unwrap());
+    let whole = fs::read(whole.join("rome").join(INITRAMFS)).unwrap();
+    assert!(whole.starts_with(&joined) && whole[joined.len()..].iter().all(|byte| *byte == 0));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+fn a_changed_byte_is_found(root: &Path, store: &Path, out: &Path) {
+    let copy = fresh("changed");
+    for name in digests(out).into_keys() {
+        fs::copy(out.join(&name), copy.join(name)).unwrap();
+    }
+    let verify = || hookos(root, store, &["verify", copy.to_str().unwrap()]).output().unwrap();
+    ok(verify());
+    let mut chance = Chance::new("a changed byte");
+    for name in [INITRAMFS, "hook_x86_64.tar.gz", "sbom.cdx.json", "provenance.intoto.json", "site.cpio.zst"]
+    {
+        let path = copy.join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        let at = chance.0.usize(..bytes.len());
+        bytes[at] ^= 1 << chance.0.u8(..8);
+        fs::write(&path, &bytes).unwrap();
+        let output = verify();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name} at {at}: {text}");
+        assert!(text.contains(&format!("WRONG  {name}")), "{text}");
+        fs::write(&path, &whole).unwrap();
+    }
+    ok(verify());
+}
+
+/// Flips a bit of a file, in a new file: the old one may be linked elsewhere.
+fn flip(path: &Path, chance: &mut Chance) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = chance.0.usize(..bytes.len());
+    bytes[at] ^= 1 << chance.0.u8(..8);
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.retain(|path| path.metadata().unwrap().len() > 0);
+    all.sort();
+    all
+}
+
+fn flipped_bits_are_found_and_healed(root: &Path, from: &Path, out: &Path) {
+    let store = linked(from, "flipped");
+    let mut chance = Chance::new("flipped bits");
+    let good = digests(out);
+    let again = fresh("flipped-out");
+    for round in 0..3 {
+        // The blobs that a build copies, and any others, and what is known of work.
+        let mut hit: BTreeSet<PathBuf> = BTreeSet::new();
+        let blobs = files(&store.join("blobs/sha256"));
+        let mut large: Vec<&PathBuf> = blobs.iter().collect();
+        large.sort_by_key(|path| std::cmp::Reverse(path.metadata().unwrap().len()));
+        hit.insert((*chance.pick(&large[..large.len().min(6)])).clone());
+        hit.extend((0..4).map(|_| chance.pick(&blobs).clone()));
+        for path in &hit {
+            flip(path, &mut chance);
+        }
+        let results = files(&store.join("work"));
+        let result = chance.pick(&results).clone();
+        flip(&result, &mut chance);
+        let named: BTreeSet<String> =
+            hit.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        if round == 0 {
+            // Who asks is told of each.
+            let output = hookos(root, &store, &["cache", "verify", "--json"]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(named.iter().all(|name| text.contains(name)), "{named:?}: {text}");
+        }
+        let words = ["build", "lab", "--out", again.to_str().unwrap()];
+        let text = ok(hookos(root, &store, &words).output().unwrap());
+        assert_eq!(digests(&again), good, "round {round}: {text}");
+        // Only what was hit is made again.
+        let made =
+            text.lines().filter(|line| line.starts_with("binaries/") && !line.contains("from the store"));
+        assert!(made.count() < 12, "{text}");
+    }
+    ok(hookos(root, &store, &["cache", "verify"]).output().unwrap());
+    fs::remove_dir_all(&store).unwrap();
+}
+
+fn edits_in_any_order_give_the_bytes_of_a_clean_build(root: &Path, from: &Path) {
+    const EDITS: &[(&str, &[&str])] = &[
+        ("--cluster-domain", &["a.example.com", "b.example.com"]),
+        ("--components-off", &["acpid", "ntp", "acpid,ntp", "caddy"]),
+        ("--kernel-append", &["quiet", "console=ttyS1"]),
+        ("--nameservers", &["10.0.0.1", "10.0.0.1,10.0.0.2"]),
+        ("--getty", &["off", "insecure"]),
+    ];
+    let mut chance = Chance::new("edits");
+    for _ in 0..number("HOOKOS_EDITS", 1) {
+        let (used, out) = (linked(from, "edited"), fresh("edited-out"));
+        let mut settings: BTreeMap<&str, &str> = BTreeMap::new();
+        let words = |settings: &BTreeMap<&str, &str>, out: &Path| -> Vec<String> {
+            let first = ["build", "lab", "--out", out.to_str().unwrap()].map(str::to_owned);
+            let more = settings.iter().filter(|(_, value)| !value.is_empty());
+            first.into_iter().chain(more.flat_map(|(k, v)| [(*k).to_owned(), (*v).to_owned()])).collect()
+        };
+        let run = |store: &Path, words: &[String]| {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            ok(hookos(root, store, &words).output().unwrap())
+        };
+        for _ in 0..6 {
+            let (flag, values) = *chance.pick(EDITS);
+            if chance.0.u8(..3) == 0 {
+                settings.remove(flag);
+            } else {
+                settings.insert(flag, *chance.pick::<&str>(values));
+            }
+            run(&used, &words(&settings, &out));
+        }
+        // All results are forgotten; packages and programs are there as blobs, so that no network is needed.
+        let (clean, other) = (linked(from, "clean"), fresh("clean-out"));
+        fs::remove_dir_all(clean.join("work")).unwrap();
+        run(&clean, &words(&settings, &other));
+        assert_eq!(digests(&out), digests(&other), "{settings:?}");
+        fs::remove_dir_all(&clean).unwrap();
+        fs::remove_dir_all(&used).unwrap();
+    }
+}
+
+fn builds_side_by_side_share_a_store(root: &Path, from: &Path) {
+    const PROCESSES: usize = 8;
+    let builds = number("HOOKOS_BUILDS", 24);
+    eprintln!("{builds} builds by {PROCESSES} processes; HOOKOS_BUILDS=200 makes more");
+    let store = linked(from, "shared");
+    let folder = fresh("side-by-side");
+    let variants = ["acpid", "ntp", "acpid,ntp"];
+    let words = |n: usize, out: &Path| -> Vec<String> {
+        let domain = format!("s{}.example.com", n % 5);
+        let words = ["build", "lab", "--bundle", "--components-off", variants[n % variants.len()]];
+        let more = ["--cluster-domain", &domain, "--out", out.to_str().unwrap()];
+        words.into_iter().chain(more).map(str::to_owned).collect()
+    };
+    let start = |store: &Path, n: usize, out: &Path| {
+        let words = words(n, out);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        hookos(root, store, &words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for first in (0..builds).step_by(PROCESSES) {
+        let running: Vec<_> = (first..builds.min(first + PROCESSES))
+            .map(|n| (n, start(&store, n, &folder.join(n.to_string()))))
+            .collect();
+        for (_, child) in running {
+            ok(child.wait_with_output().unwrap());
+        }
+    }
+    // A lone builder with a store of its own.
+    let lone = linked(from, "lone");
+    let site = |out: PathBuf| digests(&out.join("lab"));
+    for n in 0..builds.min(15) {
+        let out = folder.join(format!("lone-{n}"));
+        ok(start(&lone, n, &out).wait_with_output().unwrap());
+        for same in (n..builds).step_by(15) {
+            assert_eq!(site(folder.join(same.to_string())), site(out.clone()), "build {same}");
+        }
+    }
+    ok(hookos(root, &store, &["cache", "verify"]).output().unwrap());
+    for folder in [store, lone, folder] {
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
