@@ -11,15 +11,16 @@ use crate::initramfs::tree::{Node, TreePath};
 use crate::initramfs::{Compression, archive};
 use crate::kernel::bzimage;
 use crate::linuxkit::LINUXKIT_TIME;
-use crate::problem::{Problem, Result};
+use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::site::ResolvedSite;
 use crate::site::certificates::SiteCertificates;
 use crate::site::segment::{BuildRecord, site_tree};
-use crate::store::{Digest, Hasher, Store};
+use crate::store::{Digest, Hasher, KeyMaker, Store};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead as _, Read, Seek as _, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Folders that the site's files go to. A base that does not have them gets them.
@@ -98,16 +99,19 @@ impl Request<'_> {
         };
         let release = kernel.as_deref().map(release).transpose()?.unwrap_or_default();
         progress.log(&format!("reading {}", initramfs.display()));
-        let found = Found::in_file(&initramfs)?;
+        let (found, read) = Found::of(self.store, &initramfs, progress)?;
         let compression = found.compression();
         let (segment, written) = self.segment(&release, &[found.digest], compression, found.bare)?;
 
         let mut artifacts = vec![output.write(&image::site_file(compression), &segment)?];
         let kernel = match &kernel {
-            Some(kernel) => Some(self.copy(kernel, VMLINUZ, &[], &output, progress)?),
+            Some(kernel) => {
+                let read = Hashed::file(kernel, progress).map_err(|e| unreadable(kernel, e))?;
+                Some(self.copy(kernel, VMLINUZ, read, &[], &output)?)
+            }
             None => None,
         };
-        let made = self.copy(&initramfs, INITRAMFS, &segment, &output, progress)?;
+        let made = self.copy(&initramfs, INITRAMFS, read, &segment, &output)?;
         let both = match kernel {
             Some(kernel) => {
                 let (vmlinuz, initramfs) = (output.path(VMLINUZ), output.path(INITRAMFS));
@@ -162,50 +166,71 @@ impl Request<'_> {
         package::site_member(self.store, &tree, compression, LINUXKIT_TIME)
     }
 
-    /// Copies a file, with something behind it.
+    /// Copies a file that was read already, with something behind it.
     fn copy(
         &self,
         from: &Path,
         name: &str,
+        mut read: Hashed,
         behind: &[u8],
         output: &Output,
-        progress: &dyn Progress,
     ) -> Result<Artifact> {
-        let (to, whole) = (output.path(name), from.metadata().map_or(0, |m| m.len()));
+        let to = output.path(name);
         let failed = |e: io::Error| Problem::new(format!("cannot write {}", to.display())).because(e);
         let mut new = tempfile::Builder::new()
             .prefix(".new-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(self.out)
             .map_err(failed)?;
-        // The kernel copies, by reference where the file system can; the bytes are read once, to hash them.
-        let mut source =
-            File::open(from).map_err(|e| Problem::new("the base cannot be read").in_file(from).because(e))?;
-        io::copy(&mut source, new.as_file_mut()).map_err(failed)?;
-        new.write_all(behind).map_err(failed)?;
-        new.as_file().sync_all().map_err(failed)?;
-        let mut hasher = Hasher::new();
-        let file = new.as_file_mut();
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut reader = io::BufReader::with_capacity(1 << 18, file);
-        let mut done = 0;
-        loop {
-            let bytes = reader.fill_buf().map_err(failed)?;
-            let read = bytes.len();
-            if read == 0 {
-                break;
-            }
-            hasher.update(bytes);
-            reader.consume(read);
-            done += read as u64;
-            progress.at(done, whole + behind.len() as u64, Unit::Bytes);
+        // The kernel copies.
+        let mut source = File::open(from).map_err(|e| unreadable(from, e))?;
+        let bytes = io::copy(&mut source, new.as_file_mut()).map_err(failed)?;
+        if bytes != read.bytes {
+            return Err(unreadable(from, io::Error::other("it was changed while it was read")));
         }
+        new.write_all(behind).map_err(failed)?;
         new.persist(&to).map_err(|e| failed(e.error))?;
-        Ok(Artifact { name: name.to_owned(), bytes: done, sha256: hasher.finish() })
+        read.hasher.update(behind);
+        let bytes = bytes + behind.len() as u64;
+        Ok(Artifact { name: name.to_owned(), bytes, sha256: read.hasher.finish() })
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Problem {
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Problem::new("cancelled").exit_with(Exit::Interrupted);
+    }
+    Problem::new("the base cannot be read").in_file(path).because(error)
+}
+
+/// A file that was read to its end.
+struct Hashed {
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl Hashed {
+    fn file(path: &Path, progress: &dyn Progress) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let whole = file.metadata()?.len();
+        let (mut hasher, mut bytes, mut buffer) = (Hasher::new(), 0, vec![0; 1 << 18]);
+        loop {
+            let n = file.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(Self { hasher, bytes });
+            }
+            if progress.cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            hasher.update(&buffer[..n]);
+            bytes += n as u64;
+            progress.at(bytes, whole, Unit::Bytes);
+        }
     }
 }
 
 /// What there is to know of a base's initramfs.
+#[derive(Serialize, Deserialize)]
 struct Found {
     digest: Digest,
     members: Vec<Member>,
@@ -214,16 +239,32 @@ struct Found {
 }
 
 impl Found {
-    fn in_file(path: &Path) -> Result<Self> {
+    /// Looks into a base, or remembers what was seen when it was stamped before.
+    fn of(store: &Store, path: &Path, progress: &dyn Progress) -> Result<(Self, Hashed)> {
+        let read = Hashed::file(path, progress).map_err(|e| unreadable(path, e))?;
+        let digest = read.hasher.clone().finish();
+        let key = KeyMaker::new("stamped base 1").add("initramfs", digest.bytes()).local().finish();
+        let known =
+            store.work(&key).and_then(|record| serde_json::from_slice(&store.read(&record).ok()?).ok());
+        if let Some(known) = known {
+            return Ok((known, read));
+        }
+        let found = Self::in_file(path, digest)?;
+        let text =
+            serde_json::to_vec(&found).map_err(|e| Problem::new("a record cannot be written").because(e))?;
+        store.set_work(&key, &store.put(&text)?)?;
+        Ok((found, read))
+    }
+
+    fn in_file(path: &Path, digest: Digest) -> Result<Self> {
         let bad = |e: &dyn std::error::Error| {
             Problem::usage(format!("this is no initramfs: {e}"))
                 .in_file(path)
                 .remedy("give a hook_x86_64.tar.gz, a folder with kernel and initramfs, or an initramfs")
         };
         let file = File::open(path).map_err(|e| bad(&e))?;
-        let mut hashing = Hashing { inner: file, hasher: Hasher::new() };
         let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let members = members::read(&mut hashing, LARGEST, |_, entry| {
+        let members = members::read(file, LARGEST, |_, entry| {
             let name = String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
             seen.extend(FOLDERS.iter().filter(|folder| **folder == name).copied());
         })
@@ -231,7 +272,7 @@ impl Found {
         if members.is_empty() {
             return Err(bad(&io::Error::other("it is empty")));
         }
-        Ok(Self { digest: hashing.hasher.finish(), members, bare: seen.len() < FOLDERS.len() })
+        Ok(Self { digest, members, bare: seen.len() < FOLDERS.len() })
     }
 
     /// As the base is compressed, for its kernel can unpack that. One for xz can do gzip.
@@ -252,20 +293,6 @@ impl Found {
             files: member.entries,
         };
         self.members.iter().enumerate().map(record).collect()
-    }
-}
-
-/// Hashes what is read.
-struct Hashing {
-    inner: File,
-    hasher: Hasher,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        Ok(n)
     }
 }
 

@@ -6,7 +6,7 @@ use super::cpio::{self, BadArchive, Entry};
 use std::io::{self, BufRead, Read};
 
 /// How a member is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Packing {
     /// Not compressed, as a processor's microcode is.
@@ -17,7 +17,7 @@ pub enum Packing {
 }
 
 /// One member, and what is in it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Member {
     pub packing: Packing,
     /// Where it begins, in bytes from the start.

@@ -53,7 +53,8 @@ impl Store {
         Ok(out)
     }
 
-    /// Reads every blob and compares it with its name; what is damaged is taken out.
+    /// Reads every blob and compares it with its name; what is damaged is taken out. Stops early when it is told
+    /// to, with what it has found until then.
     pub fn verify_all(&self, progress: &dyn Progress) -> Result<Checked, Error> {
         let entries = self.folder("blobs/sha256")?;
         let total: u64 = entries.iter().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum();
@@ -61,6 +62,9 @@ impl Store {
         let damaged: Mutex<Vec<Digest>> = Mutex::default();
         let check = || -> Result<(), Error> {
             while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if progress.cancelled() {
+                    break;
+                }
                 let (bytes, bad) = self.verify_one(entry)?;
                 damaged.lock().unwrap_or_else(PoisonError::into_inner).extend(bad);
                 progress.at(done.fetch_add(bytes, Ordering::Relaxed) + bytes, total, Unit::Bytes);
