@@ -145,8 +145,8 @@ mod tests {
         assert!(
             why(&piece("2", &[("package udev", "a"), ("file rules", "b")], false), &old).contains("program")
         );
-        assert_eq!(explain(&[newer.clone()], None)[0].why, "first build into this folder");
-        assert_eq!(explain(&[newer], Some(&[]))[0].why, "new in this image");
+        assert_eq!(explain(std::slice::from_ref(&newer), None)[0].why, "first build into this folder");
+        assert_eq!(explain(std::slice::from_ref(&newer), Some(&[]))[0].why, "new in this image");
     }
 
     #[test]
