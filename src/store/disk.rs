@@ -66,6 +66,11 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Another process may have taken it away first.
+pub(super) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+}
+
 #[cfg(test)]
 use power_cut::{Op, note};
 

@@ -2,21 +2,26 @@
 //! read once more for each site. A file that looks the same is taken to be the same, as in git's index: whoever
 //! writes to it changes the time of its last change. Damage that no one wrote is found after a week, and by
 //! [`Store::verify_all`], which trusts nothing.
+//!
+//! The record says when the blob was read; its file's time of modification is when the blob was last used, since
+//! the blob's own cannot be set without changing its look.
 
-use super::{Digest, Store};
+use super::{Digest, Store, disk};
 use std::fmt;
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Smaller ones are read faster than looked up.
-const LARGE: u64 = 1 << 20;
+pub(super) const LARGE: u64 = 1 << 20;
+/// Times of use are kept to the day.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// For how long a check counts.
-const TRUSTED: Duration = Duration::from_secs(7 * 24 * 3600);
+const TRUSTED: Duration = DAY.saturating_mul(7);
 /// A file that was changed just now may be changed again within the same tick of the file system's clock.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
 
 /// Enough of a file's metadata to notice that it is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,53 +43,90 @@ impl Look {
         })
     }
 
+    pub(super) fn inode(&self) -> u64 {
+        self.inode
+    }
+
     /// How long ago the file was changed; none if that is in the future.
     fn age(&self) -> Option<Duration> {
         let changed = Duration::new(u64::try_from(self.changed.0).ok()?, u32::try_from(self.changed.1).ok()?);
         SystemTime::now().duration_since(UNIX_EPOCH + changed).ok()
     }
+
+    /// The end shows that nothing is missing. `read` is in seconds since 1970.
+    fn record(&self, read: u64) -> String {
+        format!("{self} read {read} end\n")
+    }
+
+    /// When the blob was read, if the record is of this look.
+    fn read_at(&self, record: &str) -> Option<SystemTime> {
+        let read = record.strip_suffix(" end\n")?.rsplit_once(' ')?.1.parse().ok()?;
+        (record == self.record(read)).then_some(())?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(read))
+    }
 }
 
 impl fmt::Display for Look {
-    /// The end shows that nothing is missing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { inode, size, changed, modified } = self;
-        writeln!(f, "{inode} {size} {}.{} {}.{} end", changed.0, changed.1, modified.0, modified.1)
+        write!(f, "{inode} {size} {}.{} {}.{}", changed.0, changed.1, modified.0, modified.1)
     }
+}
+
+fn look_file(root: &Path, digest: &Digest) -> PathBuf {
+    root.join("checked").join(digest.hex())
+}
+
+/// When a large blob of the store at `root` was last used, as far as its record tells.
+pub(super) fn last_looked_at(root: &Path, digest: &Digest) -> Option<SystemTime> {
+    look_file(root, digest).metadata().ok()?.modified().ok()
+}
+
+/// Whether a time is so long ago; one in the future is not.
+pub(super) fn is_past(at: SystemTime, age: Duration) -> bool {
+    SystemTime::now().duration_since(at).is_ok_and(|passed| passed > age)
 }
 
 impl Store {
     fn look_file(&self, digest: &Digest) -> PathBuf {
-        self.root().join("checked").join(digest.hex())
+        look_file(self.root(), digest)
     }
 
-    /// Whether this or another process has checked the blob, not long ago, when its file looked like this.
+    /// Whether this or another process has read the blob, not long ago, when its file looked like this.
     pub(super) fn was_checked(&self, digest: &Digest, look: &Look) -> bool {
         if look.size < LARGE {
             return false;
         }
-        let path = self.look_file(digest);
-        let Ok(at) = path.metadata().and_then(|meta| meta.modified()) else { return false };
-        let recent = SystemTime::now().duration_since(at).is_ok_and(|age| age < TRUSTED);
-        recent && fs::read_to_string(path).is_ok_and(|text| text == look.to_string())
+        let known = || -> Option<bool> {
+            let mut file = File::open(self.look_file(digest)).ok()?;
+            let mut record = String::new();
+            file.read_to_string(&mut record).ok()?;
+            let read = look.read_at(&record)?;
+            if is_past(file.metadata().ok()?.modified().ok()?, DAY) {
+                // Another owner's keeps its time, as a blob does.
+                let _ = file.set_modified(SystemTime::now());
+            }
+            Some(SystemTime::now().duration_since(read).is_ok_and(|age| age < TRUSTED))
+        };
+        known().unwrap_or(false)
     }
 
-    /// Without it, the next process reads the blob: no failure is worth telling of.
+    /// Without it, the next process reads the blob: no failure is worth telling of. Nor is it synced: what a power
+    /// cut leaves of it is no record of any file.
     pub(super) fn keep_look(&self, digest: &Digest, look: &Look) {
         if look.size < LARGE || look.age().is_none_or(|age| age < SETTLED) {
             return;
         }
-        let keep = || -> io::Result<()> {
-            let file = tempfile::NamedTempFile::new_in(self.tmp())?;
-            fs::write(file.path(), look.to_string())?;
-            file.persist(self.look_file(digest))?;
-            Ok(())
+        let keep = || -> Option<()> {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+            let file = self.small(&look.record(now)).ok()?;
+            disk::place(file, &self.look_file(digest)).ok()
         };
         let _ = keep();
     }
 
     pub(super) fn forget_look(&self, digest: &Digest) {
-        let _ = fs::remove_file(self.look_file(digest));
+        let _ = disk::remove(&self.look_file(digest));
     }
 }
 
@@ -92,11 +134,15 @@ impl Store {
 mod tests {
     use super::super::Error;
     use super::*;
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
     use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 
-    fn reopened(folder: &std::path::Path) -> Store {
+    fn reopened(folder: &Path) -> Store {
         Store::open(folder).unwrap()
+    }
+
+    fn set_modified(path: &Path, ago: Duration) {
+        File::open(path).unwrap().set_modified(SystemTime::now() - ago).unwrap();
     }
 
     #[test]
@@ -114,18 +160,46 @@ mod tests {
 
         // Half a record is none.
         let whole = fs::read_to_string(store.look_file(&digest)).unwrap();
-        fs::write(store.look_file(&digest), &whole[..whole.len() - 5]).unwrap();
+        for len in 0..whole.len() {
+            fs::write(store.look_file(&digest), &whole[..len]).unwrap();
+            assert!(!store.was_checked(&digest, &look), "{len} bytes of {whole:?}");
+        }
+        fs::write(store.look_file(&digest), vec![0; whole.len()]).unwrap();
         assert!(!store.was_checked(&digest, &look));
+        // An old one too, and one of tomorrow.
+        let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        for read in [now - TRUSTED.as_secs() - 60, now + DAY.as_secs()] {
+            fs::write(store.look_file(&digest), look.record(read)).unwrap();
+            assert!(!store.was_checked(&digest, &look));
+        }
         fs::write(store.look_file(&digest), &whole).unwrap();
-        // An old one too.
-        let old = SystemTime::now() - TRUSTED - Duration::from_secs(60);
-        File::options().write(true).open(store.look_file(&digest)).unwrap().set_modified(old).unwrap();
-        assert!(!store.was_checked(&digest, &look));
-        fs::write(store.look_file(&digest), &whole).unwrap();
+        assert!(store.was_checked(&digest, &look));
 
         fs::set_permissions(store.path(&digest), Permissions::from_mode(0o600)).unwrap();
         File::options().write(true).open(store.path(&digest)).unwrap().write_all_at(b"x", 99).unwrap();
         assert!(matches!(reopened(folder.path()).open_blob(&digest), Err(Error::Damaged { .. })));
         assert!(!store.look_file(&digest).exists());
+    }
+
+    #[test]
+    fn a_large_blob_that_is_used_is_not_pruned_though_it_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = reopened(folder.path());
+        let [used, unused] = [1, 2].map(|byte| store.put(&vec![byte; LARGE as usize]).unwrap());
+        for digest in [used, unused] {
+            set_modified(&store.path(&digest), 5 * DAY);
+        }
+        let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        for digest in [used, unused] {
+            let look = Look::of(&File::open(store.path(&digest)).unwrap()).unwrap();
+            fs::write(store.look_file(&digest), look.record(now - 3 * DAY.as_secs())).unwrap();
+            set_modified(&store.look_file(&digest), 3 * DAY);
+        }
+        reopened(folder.path()).open_blob(&used).unwrap();
+        assert!(is_past(store.path(&used).metadata().unwrap().modified().unwrap(), 4 * DAY), "it was read");
+        assert_eq!(store.prune(2 * DAY).unwrap().blobs, 1);
+        let store = reopened(folder.path());
+        assert!(store.has(&used) && store.look_file(&used).exists());
+        assert!(!store.has(&unused) && !store.look_file(&unused).exists());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Layout: `blobs/sha256/<hex>` (read-only files named by their content), `work/<key>` (which blob a
 //! piece of work made, and below it the blobs that belong to it), `names/` (what people call a blob),
-//! `checked/<hex>` (what a large blob's file looked like when its digest was last checked), `locks/<name>`, `tmp/`.
-//! A write goes to `tmp/`, is synced, then renamed; a reader checks the digest. Locks are `flock`s, so the kernel releases them when a process dies.
+//! `checked/<hex>` (what a large blob's file looked like when its digest was last checked, and when), `locks/<name>`,
+//! `tmp/`. A write goes to `tmp/`, is synced, then renamed; a reader checks the digest. Locks are `flock`s, so the
+//! kernel releases them when a process dies.
 
 mod digest;
 mod disk;
@@ -13,7 +14,7 @@ mod names;
 mod upkeep;
 mod work;
 
-use look::Look;
+use look::{DAY, Look};
 
 pub use digest::{Digest, Hasher};
 pub use key::{Key, KeyMaker};
@@ -123,7 +124,7 @@ impl Store {
             let age = age.unwrap_or_default();
             // Best effort: what stays is swept next time.
             if meta.is_dir() {
-                if age > Duration::from_secs(24 * 3600) {
+                if age > DAY {
                     let _ = fs::remove_dir_all(&path);
                 }
             } else if age > Duration::from_secs(60)
@@ -193,18 +194,13 @@ impl Store {
             return Ok(file);
         }
         // For `prune`: when it was last used, to the day. Another owner's blob keeps its time.
-        if file.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| {
-            SystemTime::now().duration_since(at).is_ok_and(|age| age > Duration::from_secs(24 * 3600))
-        }) {
+        if file.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| look::is_past(at, DAY)) {
             let _ = file.set_modified(SystemTime::now());
         }
         let look = Look::of(&file).map_err(io)?;
-        let mut hasher = Hasher::new();
-        io::copy(&mut file, &mut hasher).map_err(io)?;
-        let found = hasher.finish();
+        let (found, _) = hash(&file).map_err(io)?;
         if found != *digest {
-            let aside = self.tmp().join(format!("damaged-{}", digest.hex()));
-            disk::rename(&path, &aside).map_err(io)?;
+            self.take_out(&path, &file)?;
             self.forget_look(digest);
             self.shared.damaged.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Damaged { digest: *digest, found });
@@ -213,6 +209,19 @@ impl Store {
         self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, look);
         self.keep_look(digest, &look);
         Ok(file)
+    }
+
+    /// Puts a damaged blob aside, unless another process did so since it was opened: what is there now is another
+    /// file then. The lock keeps that so until the blob is gone, since a blob that is there is never replaced.
+    fn take_out(&self, path: &Path, opened: &File) -> Result<(), Error> {
+        let _lock = self.lock("damaged")?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.tmp().join(format!("damaged-{name}"));
+        let take = || -> io::Result<()> {
+            let seen = Look::of(opened)?.inode();
+            if Look::of(&File::open(path)?)?.inode() == seen { disk::rename(path, &aside) } else { Ok(()) }
+        };
+        disk::absent_is_fine(take()).map_err(|source| Error::Io { path: path.to_owned(), source })
     }
 
     /// How many damaged blobs this open store has taken out: work that failed is worth a second try if there
@@ -230,14 +239,20 @@ impl Store {
         Ok(bytes)
     }
 
+    /// A file with this text, not yet in its place.
+    fn small(&self, text: &str) -> io::Result<tempfile::NamedTempFile> {
+        let mut file = disk::create(&self.tmp())?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            rest = &rest[disk::write(&mut file, rest)?..];
+        }
+        Ok(file)
+    }
+
     /// Writes a small file of the store whole or not at all.
     fn write_small(&self, path: &Path, text: &str) -> Result<(), Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let mut file = disk::create(&self.tmp()).map_err(io)?;
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            rest = &rest[disk::write(&mut file, rest).map_err(io)?..];
-        }
+        let file = self.small(text).map_err(io)?;
         disk::sync(&file).map_err(io)?;
         disk::place(file, path).map_err(io)?;
         disk::sync_names(path).map_err(io)
@@ -251,6 +266,13 @@ impl Store {
         file.lock().map_err(io)?;
         Ok(Lock { _file: file })
     }
+}
+
+/// The digest of what follows in a file, and its length.
+fn hash(mut file: &File) -> io::Result<(Digest, u64)> {
+    let mut hasher = Hasher::new();
+    let len = io::copy(&mut file, &mut hasher)?;
+    Ok((hasher.finish(), len))
 }
 
 impl Write for BlobWriter {

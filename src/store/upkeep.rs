@@ -1,6 +1,6 @@
 //! Looking after the store: what it holds, whether it is sound, what may go.
 
-use super::{Digest, Error, Hasher, Store, Work, disk};
+use super::{Digest, Error, Store, Work, disk, look};
 use crate::progress::{Progress, Unit};
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -89,14 +89,18 @@ impl Store {
     fn verify_one(&self, entry: &DirEntry) -> Result<(u64, Option<Digest>), Error> {
         let (path, name) = (entry.path(), entry.file_name());
         let io = |source| Error::Io { path: path.clone(), source };
-        let mut hasher = Hasher::new();
-        let bytes = io::copy(&mut File::open(&path).map_err(io)?, &mut hasher).map_err(io)?;
-        let found = hasher.finish();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // A build found that it was damaged, meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
+            Err(source) => return Err(io(source)),
+        };
+        let (found, bytes) = super::hash(&file).map_err(io)?;
         let named: Option<Digest> = name.to_str().and_then(|name| name.parse().ok());
         if named == Some(found) {
             return Ok((bytes, None));
         }
-        disk::rename(&path, &self.tmp().join("damaged-".to_owned() + &name.to_string_lossy())).map_err(io)?;
+        self.take_out(&path, &file)?;
         named.inspect(|named| self.forget_look(named));
         Ok((bytes, Some(named.unwrap_or(found))))
     }
@@ -108,15 +112,15 @@ impl Store {
             let path = entry.path();
             let work = fs::read_to_string(&path).ok().and_then(|text| Work::read(&text));
             if work.is_none_or(|work| !work.blobs().all(|digest| self.has(digest))) {
-                disk::remove(&path).map_err(|source| Error::Io { path, source })?;
+                disk::absent_is_fine(disk::remove(&path)).map_err(|source| Error::Io { path, source })?;
                 gone += 1;
             }
         }
         Ok(gone)
     }
 
-    /// Removes blobs that no build has used for `unused` (their file's time of modification is when a
-    /// build last asked for them, to the day), and the results of work that named them. Refused while a
+    /// Removes blobs that no build has used for `unused` (their file's time of modification, or that of their
+    /// look, is when a build last asked for them, to the day), and the results of work that named them. Refused while a
     /// build has the store open.
     pub fn prune(self, unused: Duration) -> Result<Pruned, Error> {
         let root = self.root().to_owned();
@@ -132,7 +136,9 @@ impl Store {
         for entry in entries {
             let path = entry.path();
             let Ok(meta) = entry.metadata() else { continue };
-            let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let looked_at = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let looked_at = looked_at.and_then(|digest| look::last_looked_at(&root, &digest));
+            let used = meta.modified().ok().max(looked_at).unwrap_or(SystemTime::UNIX_EPOCH);
             if SystemTime::now().duration_since(used).unwrap_or_default() >= unused {
                 disk::remove(&path).map_err(|source| Error::Io { path, source })?;
                 out.blobs += 1;
@@ -145,7 +151,7 @@ impl Store {
             let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if digest.is_none_or(|digest| !store.has(&digest)) {
                 let path = entry.path();
-                disk::remove(&path).map_err(|source| Error::Io { path, source })?;
+                disk::absent_is_fine(disk::remove(&path)).map_err(|source| Error::Io { path, source })?;
             }
         }
         out.work = store.drop_dangling()?;
@@ -187,5 +193,21 @@ mod tests {
         assert!(matches!(store.prune(Duration::ZERO), Err(Error::Busy(_))));
         let pruned = other.prune(Duration::ZERO).unwrap();
         assert_eq!((pruned.blobs, pruned.bytes), (1, 1));
+    }
+
+    #[test]
+    fn a_blob_that_was_made_anew_stays_when_a_second_reader_finds_the_old_one_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let [store, other] = [0, 1].map(|_| Store::open(folder.path()).unwrap());
+        let digest = store.put(b"some bytes").unwrap();
+        let path = store.path(&digest);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"some bytez").unwrap();
+        let opened = File::open(&path).unwrap();
+        assert!(matches!(other.read(&digest), Err(Error::Damaged { .. })));
+        store.take_out(&path, &opened).unwrap();
+        other.put(b"some bytes").unwrap();
+        store.take_out(&path, &opened).unwrap();
+        assert_eq!(store.read(&digest).unwrap(), b"some bytes");
     }
 }
