@@ -16,7 +16,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Smaller ones are read faster than looked up.
 pub(super) const LARGE: u64 = 1 << 20;
-/// Times of use are kept to the day.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// For how long a check counts.
 const TRUSTED: Duration = DAY.saturating_mul(7);
@@ -82,8 +81,16 @@ pub(super) fn last_looked_at(root: &Path, digest: &Digest) -> Option<SystemTime>
     look_file(root, digest).metadata().ok()?.modified().ok()
 }
 
+/// For [`Store::prune`]: a file's time of modification is when it was last used, to the day. Another owner's file
+/// keeps its time.
+pub(super) fn mark_used(file: &File) {
+    if file.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| is_past(at, DAY)) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+}
+
 /// Whether a time is so long ago; one in the future is not.
-pub(super) fn is_past(at: SystemTime, age: Duration) -> bool {
+fn is_past(at: SystemTime, age: Duration) -> bool {
     SystemTime::now().duration_since(at).is_ok_and(|passed| passed > age)
 }
 
@@ -102,10 +109,7 @@ impl Store {
             let mut record = String::new();
             file.read_to_string(&mut record).ok()?;
             let read = look.read_at(&record)?;
-            if is_past(file.metadata().ok()?.modified().ok()?, DAY) {
-                // Another owner's keeps its time, as a blob does.
-                let _ = file.set_modified(SystemTime::now());
-            }
+            mark_used(&file);
             Some(SystemTime::now().duration_since(read).is_ok_and(|age| age < TRUSTED))
         };
         known().unwrap_or(false)

@@ -193,10 +193,7 @@ impl Store {
         if known == Some(seen) || self.was_checked(digest, &seen) {
             return Ok(file);
         }
-        // For `prune`: when it was last used, to the day. Another owner's blob keeps its time.
-        if file.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| look::is_past(at, DAY)) {
-            let _ = file.set_modified(SystemTime::now());
-        }
+        look::mark_used(&file);
         let look = Look::of(&file).map_err(io)?;
         let (found, _) = hash(&file).map_err(io)?;
         if found != *digest {

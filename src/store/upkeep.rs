@@ -2,8 +2,10 @@
 
 use super::{Digest, Error, Store, Work, disk, look};
 use crate::progress::{Progress, Unit};
+use std::collections::HashSet;
 use std::fs::{self, DirEntry, File};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -37,16 +39,10 @@ pub struct Pruned {
 }
 
 impl Store {
-    fn folder(&self, name: &str) -> Result<Vec<DirEntry>, Error> {
-        let path = self.root().join(name);
-        let entries = fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        entries.map_err(|source| Error::Io { path, source })
-    }
-
     /// Counts what the store holds.
     pub fn contents(&self) -> Result<Contents, Error> {
-        let mut out = Contents { work: self.folder("work")?.len() as u64, ..Contents::default() };
-        for entry in self.folder("blobs/sha256")? {
+        let mut out = Contents { work: folder(self.root(), "work")?.len() as u64, ..Contents::default() };
+        for entry in folder(self.root(), "blobs/sha256")? {
             out.blobs += 1;
             out.bytes += entry.metadata().map_or(0, |meta| meta.len());
         }
@@ -56,7 +52,7 @@ impl Store {
     /// Reads every blob and compares it with its name; what is damaged is taken out. Stops early when it is told
     /// to, with what it has found until then.
     pub fn verify_all(&self, progress: &dyn Progress) -> Result<Checked, Error> {
-        let entries = self.folder("blobs/sha256")?;
+        let entries = folder(self.root(), "blobs/sha256")?;
         let total: u64 = entries.iter().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum();
         let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
         let damaged: Mutex<Vec<Digest>> = Mutex::default();
@@ -108,10 +104,9 @@ impl Store {
     /// Forgets results of work whose blob is gone.
     fn drop_dangling(&self) -> Result<u64, Error> {
         let mut gone = 0;
-        for entry in self.folder("work")? {
+        for entry in folder(self.root(), "work")? {
             let path = entry.path();
-            let work = fs::read_to_string(&path).ok().and_then(|text| Work::read(&text));
-            if work.is_none_or(|work| !work.blobs().all(|digest| self.has(digest))) {
+            if read_work(&entry).is_none_or(|work| !work.blobs().all(|digest| self.has(digest))) {
                 disk::absent_is_fine(disk::remove(&path)).map_err(|source| Error::Io { path, source })?;
                 gone += 1;
             }
@@ -119,27 +114,37 @@ impl Store {
         Ok(gone)
     }
 
-    /// Removes blobs that no build has used for `unused` (their file's time of modification, or that of their
-    /// look, is when a build last asked for them, to the day), and the results of work that named them. Refused while a
-    /// build has the store open.
+    /// Removes blobs that no build has used for `unused`, and the results of work that named them. A blob is used
+    /// when it is read, and when a result is taken that names it: nothing may read the layers of an image whose
+    /// segments are there, and yet they are needed once something beside them changes. Refused while a build has
+    /// the store open.
     pub fn prune(self, unused: Duration) -> Result<Pruned, Error> {
         let root = self.root().to_owned();
         let path = root.join("locks/in-use");
         // This process's own shared lock has to go first.
-        let entries = self.folder("blobs/sha256")?;
         drop(self);
         let exclusive = File::create(&path).map_err(|source| Error::Io { path, source })?;
         if exclusive.try_lock().is_err() {
             return Err(Error::Busy(root));
         }
+        let is_used = |at: SystemTime| SystemTime::now().duration_since(at).unwrap_or_default() < unused;
+        let modified = |entry: &DirEntry| entry.metadata().and_then(|meta| meta.modified());
+        let mut named: HashSet<Digest> = HashSet::new();
+        for entry in folder(&root, "work")? {
+            if modified(&entry).is_ok_and(is_used)
+                && let Some(work) = read_work(&entry)
+            {
+                named.extend(work.blobs());
+            }
+        }
         let mut out = Pruned::default();
-        for entry in entries {
+        for entry in folder(&root, "blobs/sha256")? {
             let path = entry.path();
             let Ok(meta) = entry.metadata() else { continue };
-            let looked_at = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let looked_at = looked_at.and_then(|digest| look::last_looked_at(&root, &digest));
-            let used = meta.modified().ok().max(looked_at).unwrap_or(SystemTime::UNIX_EPOCH);
-            if SystemTime::now().duration_since(used).unwrap_or_default() >= unused {
+            let digest: Option<Digest> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let looked_at = digest.and_then(|digest| look::last_looked_at(&root, &digest));
+            let used = meta.modified().ok().max(looked_at).is_some_and(is_used);
+            if !used && digest.is_none_or(|digest| !named.contains(&digest)) {
                 disk::remove(&path).map_err(|source| Error::Io { path, source })?;
                 out.blobs += 1;
                 out.bytes += meta.len();
@@ -147,7 +152,7 @@ impl Store {
         }
         drop(exclusive);
         let store = Store::open(root)?;
-        for entry in store.folder("checked")? {
+        for entry in folder(store.root(), "checked")? {
             let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if digest.is_none_or(|digest| !store.has(&digest)) {
                 let path = entry.path();
@@ -157,6 +162,16 @@ impl Store {
         out.work = store.drop_dangling()?;
         Ok(out)
     }
+}
+
+fn folder(root: &Path, name: &str) -> Result<Vec<DirEntry>, Error> {
+    let path = root.join(name);
+    let entries = fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    entries.map_err(|source| Error::Io { path, source })
+}
+
+fn read_work(entry: &DirEntry) -> Option<Work> {
+    Work::read(&fs::read_to_string(entry.path()).ok()?)
 }
 
 #[cfg(test)]
@@ -209,5 +224,27 @@ mod tests {
         other.put(b"some bytes").unwrap();
         store.take_out(&path, &opened).unwrap();
         assert_eq!(store.read(&digest).unwrap(), b"some bytes");
+    }
+
+    #[test]
+    fn what_a_result_names_stays_while_the_result_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let old = |path: &Path| {
+            File::open(path).unwrap().set_modified(SystemTime::now() - 9 * look::DAY).unwrap();
+        };
+        let keys = ["taken", "not taken"].map(|n| super::super::KeyMaker::new("t").add("n", n).finish());
+        for (n, key) in (0u8..).zip(&keys) {
+            let blobs = [0, 1].map(|part| store.put(&[n, part]).unwrap());
+            store.set_work_with(key, &blobs[0], &blobs[1..]).unwrap();
+            blobs.iter().for_each(|blob| old(&store.path(blob)));
+            old(&store.root().join("work").join(key.hex()));
+        }
+        store.work(&keys[0]).unwrap();
+        let pruned = store.prune(2 * look::DAY).unwrap();
+        assert_eq!((pruned.blobs, pruned.work), (2, 1));
+        let store = Store::open(folder.path()).unwrap();
+        assert!(store.work(&keys[0]).is_some() && store.work(&keys[1]).is_none());
+        assert_eq!(store.prune(Duration::ZERO).unwrap().blobs, 2, "0 days leave nothing");
     }
 }

@@ -1,9 +1,10 @@
 //! Results of work: which blobs a piece of work made, here or in a cache that builders share.
 
-use super::{Digest, Error, Key, Store};
+use super::{Digest, Error, Key, Store, look};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The first line of a result's file: a store of an older version has results that do not name their parts.
@@ -79,8 +80,12 @@ impl Store {
 
     /// As [`Store::work`], with the parts, and without asking elsewhere.
     pub fn work_here(&self, key: &Key) -> Option<Work> {
-        let text = fs::read_to_string(self.root().join("work").join(key.hex())).ok()?;
-        Work::read(&text).filter(|work| work.blobs().all(|digest| self.has(digest)))
+        let mut file = File::open(self.root().join("work").join(key.hex())).ok()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        let work = Work::read(&text).filter(|work| work.blobs().all(|digest| self.has(digest)))?;
+        look::mark_used(&file);
+        Some(work)
     }
 
     /// Records that the piece of work `key` made `result`.
@@ -128,7 +133,7 @@ mod tests {
         store.set_work_with(&key, &record, &[part]).unwrap();
         assert_eq!(store.work(&key), Some(record));
         assert_eq!(store.used(), [key]);
-        fs::remove_file(store.path(&part)).unwrap();
+        std::fs::remove_file(store.path(&part)).unwrap();
         assert_eq!(store.work(&key), None);
     }
 
