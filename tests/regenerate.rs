@@ -2,7 +2,8 @@
 //! one. Each time the bytes are those of a clean build.
 //!
 //! One test function after the other: they share two cores and the store of the lab. `HOOKOS_EDITS=N` makes N
-//! sequences of edits in place of one, `HOOKOS_BUILDS=N` makes N builds side by side in place of 24.
+//! sequences of edits in place of one, `HOOKOS_FLIPS=N` N rounds of flipped bits in place of three, `HOOKOS_BUILDS=N`
+//! N builds side by side in place of 24.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -10,9 +11,10 @@ mod support;
 use hookos::store::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 use support::{ROOT, build, fresh, hookos, ok, work};
 
 const INITRAMFS: &str = "initramfs-x86_64";
@@ -184,12 +186,65 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// The digests that a text names.
+fn named_in(text: &str) -> impl Iterator<Item = String> {
+    let digest = |rest: &str| rest.get(..64)?.parse::<Digest>().ok().map(|digest| digest.hex());
+    text.split("sha256:").skip(1).filter_map(digest)
+}
+
+/// The results of work in a store: the file of each, which is another one when the work was done again, and the
+/// blobs that it names, or that the records among these name.
+fn results(store: &Path) -> BTreeMap<PathBuf, (u64, BTreeSet<String>)> {
+    const RECORD: u64 = 1 << 20;
+    let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let read = |path: PathBuf| {
+        let mut blobs: BTreeSet<String> = named_in(&text(&path)).collect();
+        for blob in blobs.clone() {
+            let blob = store.join("blobs/sha256").join(blob);
+            if blob.metadata().is_ok_and(|meta| meta.len() < RECORD) {
+                blobs.extend(named_in(&text(&blob)));
+            }
+        }
+        let file = path.metadata().unwrap().ino();
+        (path, (file, blobs))
+    };
+    files(&store.join("work")).into_iter().map(read).collect()
+}
+
+/// Builds until it works. A build that fails says that damage was taken out, and so there is less of it for the next.
+fn heal(root: &Path, store: &Path, out: &Path, most: usize) -> String {
+    for attempt in 0..=most {
+        let output = build(root, store, out);
+        if output.status.success() {
+            eprintln!("  healed by build {}", attempt + 1);
+            return ok(output);
+        }
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("was damaged") && text.contains("run the same command again"), "{text}");
+    }
+    panic!("{most} damaged files are not healed by as many builds");
+}
+
+/// The blobs that `cache verify` finds damaged.
+fn verified(root: &Path, store: &Path) -> BTreeSet<String> {
+    let output = hookos(root, store, &["cache", "verify", "--json"]).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let damaged = answer["damaged"].as_array().unwrap().iter();
+    let damaged: BTreeSet<String> =
+        damaged.map(|digest| digest.as_str().unwrap().parse::<Digest>().unwrap().hex()).collect();
+    assert_eq!(output.status.success(), damaged.is_empty());
+    damaged
+}
+
 fn flipped_bits_are_found_and_healed(root: &Path, from: &Path, out: &Path) {
     let store = linked(from, "flipped");
     let mut chance = Chance::new("flipped bits");
     let good = digests(out);
     let again = fresh("flipped-out");
-    for round in 0..3 {
+    // What was hit and is not made again yet, since no build needed it.
+    let mut gone: BTreeSet<String> = BTreeSet::new();
+    for round in 0..number("HOOKOS_FLIPS", 3) {
         // The blobs that a build copies, and any others, and what is known of work.
         let mut hit: BTreeSet<PathBuf> = BTreeSet::new();
         let blobs = files(&store.join("blobs/sha256"));
@@ -197,34 +252,33 @@ fn flipped_bits_are_found_and_healed(root: &Path, from: &Path, out: &Path) {
         large.sort_by_key(|path| std::cmp::Reverse(path.metadata().unwrap().len()));
         hit.insert((*chance.pick(&large[..large.len().min(6)])).clone());
         hit.extend((0..4).map(|_| chance.pick(&blobs).clone()));
-        for path in &hit {
+        let before = results(&store);
+        let record = chance.pick(&before.keys().cloned().collect::<Vec<_>>()).clone();
+        for path in hit.iter().chain([&record]) {
             flip(path, &mut chance);
         }
-        let results = files(&store.join("work"));
-        let result = chance.pick(&results).clone();
-        flip(&result, &mut chance);
+        gone.retain(|name| !store.join("blobs/sha256").join(name).exists());
         let named: BTreeSet<String> =
             hit.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
         if round == 0 {
-            // Who asks is told of each.
-            let output = hookos(root, &store, &["cache", "verify", "--json"]).output().unwrap();
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(named.iter().all(|name| text.contains(name)), "{named:?}: {text}");
+            // Who asks is told of each, and of no other.
+            assert_eq!(verified(root, &store), named);
         }
-        let words = ["build", "lab", "--out", again.to_str().unwrap()];
-        let text = ok(hookos(root, &store, &words).output().unwrap());
+        let text = heal(root, &store, &again, hit.len());
         assert_eq!(digests(&again), good, "round {round}: {text}");
-        // Only what was hit is made again, and what is made of that: a segment, the base.
-        let made = |line: &&str| line.starts_with("binaries/") && line.contains(": done in");
-        let made: BTreeSet<&str> =
-            text.lines().filter(made).filter_map(|line| line.split(':').next()).collect();
-        assert!(made.len() <= 2 + hit.len(), "{made:?} of {hit:?}");
+        // Only that is done again of which a blob or the record was hit.
+        gone.extend(named.iter().cloned());
+        for (path, (file, _)) in results(&store) {
+            let (old, blobs) = &before[&path];
+            let is_hit = path == record || !blobs.is_disjoint(&gone);
+            assert!(is_hit || file == *old, "{} was done again, hit: {hit:?}: {text}", path.display());
+        }
+        // What no build needed is found by who looks for it.
+        let left = verified(root, &store);
+        assert!(left.is_subset(&named), "{left:?} of {named:?}");
+        heal(root, &store, &again, 0);
+        assert_eq!(digests(&again), good);
     }
-    // What no build needed is found by who looks for it.
-    let _ = hookos(root, &store, &["cache", "verify"]).output().unwrap();
-    ok(build(root, &store, &again));
-    assert_eq!(digests(&again), good);
-    ok(hookos(root, &store, &["cache", "verify"]).output().unwrap());
     fs::remove_dir_all(&store).unwrap();
 }
 
@@ -258,9 +312,7 @@ fn edits_in_any_order_give_the_bytes_of_a_clean_build(root: &Path, from: &Path) 
             }
             run(&used, &words(&settings, &out));
         }
-        // All results are forgotten; packages and programs are there as blobs, so that no network is needed.
-        let (clean, other) = (linked(from, "clean"), fresh("clean-out"));
-        fs::remove_dir_all(clean.join("work")).unwrap();
+        let (clean, other) = (without_results(from, "clean"), fresh("clean-out"));
         run(&clean, &words(&settings, &other));
         assert_eq!(digests(&out), digests(&other), "{settings:?}");
         fs::remove_dir_all(&clean).unwrap();
@@ -268,11 +320,30 @@ fn edits_in_any_order_give_the_bytes_of_a_clean_build(root: &Path, from: &Path) 
     }
 }
 
+/// Its results are forgotten. Packages and programs are there as blobs, so that no network is needed.
+fn without_results(from: &Path, name: &str) -> PathBuf {
+    let store = linked(from, name);
+    fs::remove_dir_all(store.join("work")).unwrap();
+    store
+}
+
+/// Blobs that no build needs, last used so many days ago.
+fn add_unused(store: &Path, n: usize, days: u64) -> PathBuf {
+    let bytes = format!("unused {n}");
+    let path = store.join("blobs/sha256").join(Digest::of(bytes.as_bytes()).hex());
+    fs::write(&path, bytes).unwrap();
+    let used = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+    fs::File::open(&path).unwrap().set_modified(used).unwrap();
+    path
+}
+
+/// The store begins without any result, so that the first builds make everything at the same time. Pruning goes on
+/// beside them.
 fn builds_side_by_side_share_a_store(root: &Path, from: &Path) {
     const PROCESSES: usize = 8;
     let builds = number("HOOKOS_BUILDS", 24);
     eprintln!("{builds} builds by {PROCESSES} processes; HOOKOS_BUILDS=200 makes more");
-    let store = linked(from, "shared");
+    let store = without_results(from, "shared");
     let folder = fresh("side-by-side");
     let variants = ["acpid", "ntp", "acpid,ntp"];
     let words = |n: usize, out: &Path| -> Vec<String> {
@@ -286,25 +357,56 @@ fn builds_side_by_side_share_a_store(root: &Path, from: &Path) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         hookos(root, store, &words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
+    let prune = || {
+        let words = ["cache", "prune", "--unused-days", "20"];
+        let mut prune = hookos(root, &store, &words);
+        prune.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let (mut refused, started) = (0, Instant::now());
     for first in (0..builds).step_by(PROCESSES) {
-        let running: Vec<_> = (first..builds.min(first + PROCESSES))
-            .map(|n| (n, start(&store, n, &folder.join(n.to_string()))))
-            .collect();
-        for (_, child) in running {
+        let unused = add_unused(&store, first, 30);
+        let batch = || -> Vec<_> {
+            let all = first..builds.min(first + PROCESSES);
+            all.map(|n| start(&store, n, &folder.join(n.to_string()))).collect()
+        };
+        // Whoever is first has the other wait, or is refused.
+        let (running, beside) = if (first / PROCESSES).is_multiple_of(2) {
+            let running = batch();
+            (running, prune())
+        } else {
+            let beside = prune();
+            (batch(), beside)
+        };
+        let beside = beside.wait_with_output().unwrap();
+        if !beside.status.success() {
+            let text = String::from_utf8_lossy(&beside.stderr);
+            assert!(text.contains("in use by another build"), "{text}");
+            refused += 1;
+        }
+        for child in running {
             ok(child.wait_with_output().unwrap());
         }
+        ok(prune().wait_with_output().unwrap());
+        assert!(!unused.exists());
     }
-    // A lone builder with a store of its own.
-    let lone = linked(from, "lone");
-    let site = |out: PathBuf| digests(&out.join("lab"));
+    eprintln!("{:.1} s; pruning was refused {refused} times beside builds", started.elapsed().as_secs_f64());
+    // A lone builder with a store of its own that begins as empty of results.
+    let lone = without_results(from, "lone");
+    let left = |out: PathBuf| -> BTreeMap<String, BTreeMap<String, Digest>> {
+        let folders = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
+        let folders = folders.filter(|path| path.is_dir() && !path.ends_with("logs"));
+        folders.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), digests(&path))).collect()
+    };
     for n in 0..builds.min(15) {
         let out = folder.join(format!("lone-{n}"));
         ok(start(&lone, n, &out).wait_with_output().unwrap());
+        let alone = left(out);
+        assert!(alone.len() >= 2 && alone.values().all(|files| !files.is_empty()), "{alone:?}");
         for same in (n..builds).step_by(15) {
-            assert_eq!(site(folder.join(same.to_string())), site(out.clone()), "build {same}");
+            assert_eq!(left(folder.join(same.to_string())), alone, "build {same}");
         }
     }
-    ok(hookos(root, &store, &["cache", "verify"]).output().unwrap());
+    assert_eq!(verified(root, &store), BTreeSet::new());
     for folder in [store, lone, folder] {
         fs::remove_dir_all(folder).unwrap();
     }
