@@ -307,10 +307,13 @@ fn write(root: &Path, rows: &[Row]) {
         |cost: &Cost| if cost.memory > 0.0 { format!("{:.0} MiB", cost.memory) } else { "in process".into() };
     for Row { job, ours, other } in rows {
         let (name, time, ratio) = match other {
-            Some((name, cost)) => {
-                (*name, format!("{:.3} s", cost.seconds), format!("**{:.2}**", ours.seconds / cost.seconds))
-            }
-            None => ("", String::new(), String::new()),
+            // A bar would begin another column.
+            Some((name, cost)) => (
+                name.replace('|', "\\|"),
+                format!("{:.3} s", cost.seconds),
+                format!("**{:.2}**", ours.seconds / cost.seconds),
+            ),
+            None => Default::default(),
         };
         let _ =
             writeln!(table, "| {job} | {:.3} s | {} | {name} | {time} | {ratio} |", ours.seconds, mib(ours));
@@ -329,13 +332,13 @@ fn plot(rows: &[Row]) -> String {
         .iter()
         .filter_map(|row| row.other.map(|(name, cost)| (row.job, name, row.ours.seconds / cost.seconds)))
         .collect();
-    let (left, width, step) = (330.0, 460.0, 30.0);
-    let (least, most) = (1.0 / 64.0_f64, 8.0_f64);
+    let (left, width, step) = (330.0, 400.0, 30.0);
+    let (least, most) = (1.0 / 16.0_f64, 8.0_f64);
     let x = |ratio: f64| left + width * (ratio.clamp(least, most) / least).ln() / (most / least).ln();
     let height = 60.0 + step * ratios.len() as f64;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"900\" height=\"{height}\" fill=\"white\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
+         <rect width=\"960\" height=\"{height}\" fill=\"white\"/>\n"
     );
     for (n, (job, other, ratio)) in ratios.iter().enumerate() {
         let y = 40.0 + step * n as f64;

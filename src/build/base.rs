@@ -71,17 +71,19 @@ impl Request<'_> {
 
     /// Makes the base, or finds it in the store. What turns out to be damaged there is made anew.
     pub(super) fn base(&self, run: &Run, chosen: &Chosen, absent: Absent) -> Result<Base> {
-        let damaged = self.store.damaged();
-        match self.try_base(run, chosen, absent) {
-            Err(problem) if self.store.damaged() > damaged && !run.cancel().is_cancelled() => {
-                run.stage(Stage::Configure, |task| {
-                    task.log(&format!("warning: {problem}"));
-                    task.log("what was damaged is made anew");
-                    Ok(())
-                })?;
-                self.try_base(run, chosen, absent)
+        loop {
+            let damaged = self.store.damaged();
+            match self.try_base(run, chosen, absent) {
+                // It ends: each time there is a damaged blob less.
+                Err(problem) if self.store.damaged() > damaged && !run.cancel().is_cancelled() => {
+                    run.stage(Stage::Configure, |task| {
+                        task.log(&format!("warning: {problem}"));
+                        task.log("what was damaged is made anew");
+                        Ok(())
+                    })?;
+                }
+                result => return result,
             }
-            result => result,
         }
     }
 

@@ -46,10 +46,13 @@ impl Look {
         self.inode
     }
 
-    /// How long ago the file was changed; none if that is in the future.
-    fn age(&self) -> Option<Duration> {
-        let changed = Duration::new(u64::try_from(self.changed.0).ok()?, u32::try_from(self.changed.1).ok()?);
-        SystemTime::now().duration_since(UNIX_EPOCH + changed).ok()
+    /// Whether a change of the file from now on shows in its look.
+    pub(super) fn is_settled(&self) -> bool {
+        let (Ok(seconds), Ok(nanos)) = (u64::try_from(self.changed.0), u32::try_from(self.changed.1)) else {
+            return false;
+        };
+        let changed = UNIX_EPOCH + Duration::new(seconds, nanos);
+        SystemTime::now().duration_since(changed).is_ok_and(|age| age >= SETTLED)
     }
 
     /// The end shows that nothing is missing. `read` is in seconds since 1970.
@@ -118,7 +121,7 @@ impl Store {
     /// Without it, the next process reads the blob: no failure is worth telling of. Nor is it synced: what a power
     /// cut leaves of it is no record of any file.
     pub(super) fn keep_look(&self, digest: &Digest, look: &Look) {
-        if look.size < LARGE || look.age().is_none_or(|age| age < SETTLED) {
+        if look.size < LARGE {
             return;
         }
         let keep = || -> Option<()> {

@@ -195,6 +195,8 @@ impl Store {
         }
         look::mark_used(&file);
         let look = Look::of(&file).map_err(io)?;
+        // Before the blob is read, which may take longer than that.
+        let settled = look.is_settled();
         let (found, _) = hash(&file).map_err(io)?;
         if found != *digest {
             self.take_out(&path, &file)?;
@@ -204,7 +206,9 @@ impl Store {
         }
         io::Seek::rewind(&mut file).map_err(io)?;
         self.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, look);
-        self.keep_look(digest, &look);
+        if settled {
+            self.keep_look(digest, &look);
+        }
         Ok(file)
     }
 
