@@ -56,6 +56,11 @@ impl Problem {
         Self::new(what).exit_with(Exit::Usage)
     }
 
+    /// Work was asked to stop, and has. Which signal asked, and so the exit code, the command line knows.
+    pub fn cancelled() -> Self {
+        Self::new("cancelled").exit_with(Exit::Interrupted)
+    }
+
     /// Names the file that the problem is in.
     #[must_use]
     pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
@@ -93,9 +98,12 @@ impl Problem {
         self
     }
 
-    /// Puts words about what was being done in front.
+    /// Puts words about what was being done in front; who cancelled knows what was being done.
     #[must_use]
     pub fn while_doing(mut self, what: impl Into<String>) -> Self {
+        if self.is_cancelled() {
+            return self;
+        }
         let inner = std::mem::replace(&mut self.0.what, what.into());
         self.0.causes.insert(0, inner);
         self
@@ -122,6 +130,9 @@ impl Problem {
     }
     pub fn exit(&self) -> Exit {
         self.0.exit
+    }
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.0.exit, Exit::Interrupted | Exit::Terminated)
     }
 }
 

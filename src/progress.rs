@@ -1,5 +1,7 @@
 //! How long work tells that it moves, and learns that it must stop.
 
+use crate::problem::{Problem, Result};
+
 /// What a total counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -16,6 +18,10 @@ pub trait Progress: Sync {
     fn log(&self, line: &str);
     /// Whether the work should stop soon; ask often.
     fn cancelled(&self) -> bool;
+    /// A problem when the work should stop, for use with `?` between its parts.
+    fn check(&self) -> Result<()> {
+        if self.cancelled() { Err(Problem::cancelled()) } else { Ok(()) }
+    }
 }
 
 /// Listens to nothing.

@@ -336,7 +336,7 @@ pub fn check(
     let until = Instant::now() + patience;
     loop {
         if cancelled() {
-            return Err(Problem::new("cancelled").exit_with(crate::problem::Exit::Interrupted));
+            return Err(Problem::cancelled());
         }
         if let Some(report) = guest.report(Duration::from_millis(500)) {
             if verdict.take(report) {

@@ -4,7 +4,7 @@
 use super::check::Guest;
 use super::machine::Machine;
 use super::trial;
-use crate::problem::{Exit, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::store::Store;
 use hookos_guest::report::Report;
 use serde::Deserialize;
@@ -234,7 +234,7 @@ impl Trial<'_> {
         let mut up = false;
         while !steps.missing().is_empty() {
             if cancelled() {
-                return Err(Problem::new("cancelled").exit_with(Exit::Interrupted));
+                return Err(Problem::cancelled());
             }
             while let Some(report) = guest.report(Duration::ZERO) {
                 if let (Report::Ready { at, failed, .. }, false) = (&report, up) {

@@ -110,7 +110,7 @@ impl Assembly<'_> {
         let made = segment::make(self.store, key, &options, || trees.piece(i).map(|t| (*t).clone()), item);
         let (segment, cached) = made.map_err(|e| match e {
             segment::Error::Tree(problem) => problem,
-            segment::Error::Cancelled => item.run().cancel().problem(),
+            segment::Error::Cancelled => Problem::cancelled(),
             other => Problem::new(format!("cannot make segment {name}")).because(other),
         })?;
         item.settled(&key.hex(), self.inputs(work)?, cached);

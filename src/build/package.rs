@@ -69,9 +69,7 @@ impl Request<'_> {
                 (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
             });
             artifacts.extend([first?, second?]);
-            if progress.cancelled() {
-                return Err(Problem::new("cancelled"));
-            }
+            progress.check()?;
         }
         let mut manifest = Manifest::new(&self.site.name, &base.kernel, latest);
         manifest.inputs.clone_from(&base.inputs);

@@ -11,7 +11,7 @@ use crate::initramfs::tree::{Node, TreePath};
 use crate::initramfs::{Compression, archive};
 use crate::kernel::bzimage;
 use crate::linuxkit::LINUXKIT_TIME;
-use crate::problem::{Exit, Problem, Result};
+use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::site::ResolvedSite;
 use crate::site::certificates::SiteCertificates;
@@ -198,7 +198,7 @@ impl Request<'_> {
 
 fn unreadable(path: &Path, error: io::Error) -> Problem {
     if error.kind() == io::ErrorKind::Interrupted {
-        return Problem::new("cancelled").exit_with(Exit::Interrupted);
+        return Problem::cancelled();
     }
     Problem::new("the base cannot be read").in_file(path).because(error)
 }

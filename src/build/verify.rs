@@ -65,9 +65,7 @@ pub fn verify(out: &Path, progress: &dyn Progress) -> Result<Verified> {
             progress.at(done, total.max(done), Unit::Bytes);
         });
         check(artifact.name.clone(), wrong);
-        if progress.cancelled() {
-            return Err(Problem::new("cancelled").exit_with(crate::problem::Exit::Interrupted));
-        }
+        progress.check()?;
     }
     // A bundle has few of them, and what was stamped has no SBOM of ours.
     let has = |name: &str| record.artifacts.iter().any(|artifact| artifact.name == name);

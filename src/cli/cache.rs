@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::render::size;
 use crate::problem::{Problem, Result};
+use crate::progress::Progress as _;
 use std::time::Duration;
 
 /// Look after the store: list what it holds, verify it, prune what is not used.
@@ -41,11 +42,10 @@ pub fn run(args: CacheArgs, context: &Context) -> Result<()> {
             context.answer(&contents, &text)
         }
         CacheCommand::Verify => {
-            let cancel = super::cancel_on_signals()?;
-            let progress = super::render::Short::new(context.json, context.plain).until(&cancel);
+            let progress = super::render::Short::start(context)?;
             let checked = store.verify_all(&progress)?;
+            progress.check()?;
             drop(progress);
-            cancel.check()?;
             let mut text = format!("{} blobs read, {} damaged", checked.blobs, checked.damaged.len());
             if checked.dangling > 0 {
                 text.push_str(&format!(", {} results of work forgotten", checked.dangling));

@@ -3,8 +3,7 @@
 use super::certs::{json, text};
 use super::configure::print_json;
 use super::context::Context;
-use super::probe::Watched;
-use crate::build::Cancel;
+use super::render::Short;
 use crate::probe::Limits;
 use crate::probe::chain::{self, Fetched};
 use crate::problem::{Problem, Result};
@@ -21,11 +20,12 @@ pub fn authority(
     context: &Context,
 ) -> Result<Bundle> {
     // A signal ends the program as it is: nothing is written yet, and a question must not outlive Ctrl-C.
-    let watched = Watched::new("reading the server's certificates", context, Cancel::default());
+    let progress = Short::deaf(context);
+    progress.say("reading the server's certificates");
     let server = Some(server).filter(|name| !name.is_empty());
-    let fetched = chain::fetch(site, server, Limits::default(), &watched)?;
-    let fetched = fetched.ok_or_else(|| watched.problem())?;
-    drop(watched);
+    let fetched = chain::fetch(site, server, Limits::default(), &progress)?;
+    let fetched = fetched.ok_or_else(Problem::cancelled)?;
+    drop(progress);
     let ca = fetched.ca.certificates.first();
     let ca = ca.ok_or_else(|| Problem::new(format!("{} shows no authority", fetched.from)))?;
     match fingerprint {

@@ -2,12 +2,10 @@
 
 use super::context::Context;
 use super::render::{Short, size};
-use crate::build::Cancel;
 use crate::build::image::Request;
 use crate::build::plan::State;
 use crate::debian::lock::Mode;
 use crate::oci::bundle::{self, Carried};
-use crate::oci::import::Error;
 use crate::oci::signature::VerifyingKey;
 use crate::oci::{push, registry};
 use crate::problem::{Problem, Result};
@@ -107,19 +105,19 @@ pub fn run(args: ImagesArgs, context: &Context) -> Result<()> {
         ImagesCommand::Fetch { reference, out, verify_key } => {
             let verify = verify_key.as_deref().map(verifying_key).transpose()?;
             let options = registry::Options { verify, ..context.registry()? };
-            let work = Work::start(context)?;
-            work.progress.say(&format!("fetching {reference}"));
-            let files = crate::publish::fetch(&store, &reference, &out, &options, &work.progress)?;
-            drop(work);
+            let progress = Short::start(context)?;
+            progress.say(&format!("fetching {reference}"));
+            let files = crate::publish::fetch(&store, &reference, &out, &options, &progress)?;
+            drop(progress);
             let text: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             context.answer(&files, &text.join("\n"))
         }
         ImagesCommand::Push { name, to } => send(&store, &name, to.as_deref(), context),
         ImagesCommand::Import { file, name } => {
-            let work = Work::start(context)?;
-            let carried = bundle::import(&store, &file, name.as_deref(), &work.progress)
-                .map_err(|e| work.problem("nothing more was brought in", e))?;
-            drop(work);
+            let progress = Short::start(context)?;
+            let carried = bundle::import(&store, &file, name.as_deref(), &progress)
+                .map_err(|e| Problem::from(e).while_doing("nothing more was brought in"))?;
+            drop(progress);
             context.answer(&carried, &told(&carried))
         }
         ImagesCommand::Export { file, names, all, profile, fields } => {
@@ -143,26 +141,6 @@ pub fn run(args: ImagesArgs, context: &Context) -> Result<()> {
                 }
             }
             context.answer(&names, &format!("forgotten: {}", names.join(", ")))
-        }
-    }
-}
-
-/// Work that says how far it is and that Ctrl-C ends.
-struct Work {
-    progress: Short,
-    cancel: Cancel,
-}
-
-impl Work {
-    fn start(context: &Context) -> Result<Self> {
-        let cancel = super::cancel_on_signals()?;
-        Ok(Self { progress: Short::new(context.json, context.plain).until(&cancel), cancel })
-    }
-
-    fn problem(&self, what: &str, error: Error) -> Problem {
-        match error {
-            Error::Cancelled => self.cancel.problem(),
-            error => Problem::new(what).because(Problem::from(error)),
         }
     }
 }
@@ -203,15 +181,15 @@ fn pull(
 ) -> Result<()> {
     let verify = key.map(verifying_key).transpose()?;
     let options = registry::Options { refresh, verify, ..context.registry()? };
-    let work = Work::start(context)?;
+    let progress = Short::start(context)?;
     let mut rows = Vec::new();
     for reference in references {
-        work.progress.say(&format!("pulling {reference}"));
-        let image = registry::pull(store, reference, &options, &work.progress)
-            .map_err(|e| work.problem(&format!("image {reference} cannot be pulled"), e))?;
+        progress.say(&format!("pulling {reference}"));
+        let image = registry::pull(store, reference, &options, &progress)
+            .map_err(|e| Problem::from(e).while_doing(format!("image {reference} cannot be pulled")))?;
         rows.push((reference.clone(), image.manifest));
     }
-    drop(work);
+    drop(progress);
     let text: Vec<String> = rows.iter().map(|(name, digest)| format!("{name}  {digest}")).collect();
     context.answer(&rows, &text.join("\n"))
 }
@@ -237,14 +215,14 @@ fn send(store: &Store, name: &str, to: Option<&str>, context: &Context) -> Resul
     if context.dry_run {
         return context.answer(&to, &format!("{} would be sent to {to}", image.manifest));
     }
-    let work = Work::start(context)?;
+    let progress = Short::start(context)?;
     // The same registry may have its blobs where it was pulled from.
     let (source, target) = (registry::parse(name).ok(), registry::parse(to).map_err(Problem::from)?);
     let from = source.filter(|source| source.registry() == target.registry());
     let from = from.as_ref().map(|source| source.repository());
-    let pushed = push::push(store, &image, to, from, &context.registry()?, &work.progress)
-        .map_err(|e| work.problem(&format!("{name} was not pushed"), e))?;
-    drop(work);
+    let pushed = push::push(store, &image, to, from, &context.registry()?, &progress)
+        .map_err(|e| Problem::from(e).while_doing(format!("{name} was not pushed")))?;
+    drop(progress);
     context.answer(&pushed, &pushed.to_string())
 }
 
@@ -296,10 +274,10 @@ fn export(store: &Store, names: Vec<String>, keys: &[Key], file: &Path, context:
     if context.dry_run {
         return context.answer(&wanted, &wanted.join("\n"));
     }
-    let work = Work::start(context)?;
-    let carried = bundle::export(store, &wanted, keys, file, &work.progress)
-        .map_err(|e| work.problem(&format!("{} was not written", file.display()), e))?;
-    drop(work);
+    let progress = Short::start(context)?;
+    let carried = bundle::export(store, &wanted, keys, file, &progress)
+        .map_err(|e| Problem::from(e).while_doing(format!("{} was not written", file.display())))?;
+    drop(progress);
     let text = format!("{}\n{}: {}", told(&carried), file.display(), size(carried.bytes));
     context.answer(&carried, &text)
 }

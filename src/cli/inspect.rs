@@ -25,7 +25,7 @@ pub struct InspectArgs {
 
 pub fn run(args: &InspectArgs, context: &Context) -> Result<()> {
     let (store, options) = (context.store()?, context.registry()?);
-    let progress = Short::new(context.json, context.plain);
+    let progress = Short::deaf(context);
     let named = |image: &Path| Named::find(image, &store, &options, &progress);
     let one = inspect(&named(&args.image)?.path)?;
     match &args.other {

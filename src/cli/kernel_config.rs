@@ -20,9 +20,9 @@ pub fn change(plan: &Plan, store: &Store, context: &Context) -> Result<()> {
             .in_file(&plan.config)
             .remedy("edit the file, then check it with `hookos kernel --config-check`"));
     }
-    let watched = super::probe::Watched::new("the kernel's source", context, super::cancel_on_signals()?);
-    let tarball = plan.settings.source.get(&plan.settings, store, &watched)?;
-    drop(watched);
+    let progress = super::render::Short::start(context)?;
+    let tarball = plan.settings.source.get(&plan.settings, store, &progress)?;
+    drop(progress);
     let scratch = scratch(store)?;
     host::menuconfig(plan, &tarball, scratch.path())?;
     let before = read(&plan.config)?;

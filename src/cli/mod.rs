@@ -25,6 +25,7 @@ mod sites;
 mod stamp;
 mod verify;
 
+use crate::build::Cancel;
 use crate::problem::{Exit, Problem, Result};
 use crate::tui;
 use clap::{Args, Parser, Subcommand};
@@ -32,6 +33,7 @@ use context::Context;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Turn a site's settings into a bootable HookOS image: a kernel and an initramfs.
 ///
@@ -103,9 +105,13 @@ pub fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(problem) => {
+            let exit = match CANCEL.get() {
+                Some(cancel) if problem.is_cancelled() => cancel.problem().exit(),
+                _ => problem.exit(),
+            };
             // The terminal may be gone, which is no reason to panic.
             let _ = writeln!(std::io::stderr(), "hookos: {problem}");
-            ExitCode::from(problem.exit() as u8)
+            ExitCode::from(exit as u8)
         }
     }
 }
@@ -163,10 +169,16 @@ fn wizard(context: &Context) -> Result<ExitCode> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// A [`crate::build::Cancel`] that Ctrl-C and SIGTERM set; a second signal ends the program at once.
-fn cancel_on_signals() -> Result<crate::build::Cancel> {
+/// What signals set, once something listens for them. They are the process's, and so is the exit code that they lead to.
+static CANCEL: OnceLock<Cancel> = OnceLock::new();
+
+/// A [`Cancel`] that Ctrl-C and SIGTERM set; a second signal ends the program at once.
+fn cancel_on_signals() -> Result<Cancel> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let cancel = crate::build::Cancel::default();
+    if let Some(cancel) = CANCEL.get() {
+        return Ok(cancel.clone());
+    }
+    let cancel = CANCEL.get_or_init(Cancel::default).clone();
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|e| Problem::new("cannot listen for signals").because(e))?;
     let set = cancel.clone();

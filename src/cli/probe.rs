@@ -1,14 +1,11 @@
 //! `hookos probe`: can a site's endpoints be reached from here, and would the image trust them?
 
-use super::cancel_on_signals;
 use super::configure::field_named;
 use super::context::Context;
-use crate::build::Cancel;
+use super::render::Short;
 use crate::probe::{self, Answer, Limits, endpoints, is_endpoint, target};
 use crate::problem::{Exit, Problem, Result};
-use crate::progress::{Progress, Unit};
 use crate::site::{FIELDS, FieldFlags, Id, ResolvedSite, certificates};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::time::Duration;
 
@@ -48,10 +45,11 @@ pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
         return context.answer(&lines, &lines.join("\n"));
     }
     let ca = certificates::of_site(&site, &context.root, certificates::now()).map(|found| found.ca);
-    let watched = Watched::new("testing endpoints", context, cancel_on_signals()?);
-    let answers = probe::test(&site, &ids, &ca, Limits::default(), &watched)?;
-    let answers = answers.ok_or_else(|| watched.problem())?;
-    drop(watched);
+    let progress = Short::start(context)?;
+    progress.say("testing endpoints");
+    let answers = probe::test(&site, &ids, &ca, Limits::default(), &progress)?;
+    let answers = answers.ok_or_else(Problem::cancelled)?;
+    drop(progress);
     let notes = probe::notes(&site);
     let shown: Vec<_> = answers.iter().map(row).collect();
     context.answer(
@@ -139,45 +137,4 @@ fn table(answers: &[Answer], notes: &[String]) -> String {
     }
     lines.extend(notes.iter().cloned());
     lines.join("\n")
-}
-
-/// Says on a terminal that something goes on, and ends it when it is cancelled.
-pub(super) struct Watched {
-    cancel: Cancel,
-    bar: ProgressBar,
-}
-
-impl Watched {
-    pub fn new(what: &'static str, context: &Context, cancel: Cancel) -> Self {
-        // Draws nothing where standard error is no terminal.
-        let bar =
-            if context.json || context.plain { ProgressBar::hidden() } else { ProgressBar::no_length() };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos}/{len}, {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.set_message(what);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { cancel, bar }
-    }
-
-    pub fn problem(&self) -> Problem {
-        Problem::new("cancelled").exit_with(self.cancel.problem().exit())
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-impl Progress for Watched {
-    fn at(&self, done: u64, total: u64, _: Unit) {
-        self.bar.set_length(total);
-        self.bar.set_position(done);
-    }
-    fn log(&self, _: &str) {}
-    fn cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
-    }
 }

@@ -65,8 +65,7 @@ pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
         let lines: Vec<String> = targets.iter().map(|target| format!("would publish {target}")).collect();
         return context.answer(&targets, &lines.join("\n"));
     }
-    let cancel = super::cancel_on_signals()?;
-    let progress = Short::new(context.json, context.plain).until(&cancel);
+    let progress = Short::start(context)?;
     let options = context.registry()?;
     let publisher = Publisher {
         store: &store,

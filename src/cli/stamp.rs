@@ -47,8 +47,7 @@ pub fn run(args: StampArgs, context: &Context) -> Result<()> {
     let store = context.store()?;
     let verify = args.verify_key.as_deref().map(super::images::verifying_key).transpose()?;
     let options = registry::Options { verify, ..context.registry()? };
-    let cancel = super::cancel_on_signals()?;
-    let progress = Short::new(context.json, context.plain).until(&cancel);
+    let progress = Short::start(context)?;
     let named = |image: &Path| Named::find(image, &store, &options, &progress);
     let named = args.image.as_deref().map(named).transpose()?;
     let base = named.as_ref().map(|named| Base::find(&named.path)).transpose()?;

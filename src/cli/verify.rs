@@ -25,8 +25,7 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs, context: &Context) -> Result<()> {
     let named = context.out(&args.what.to_string_lossy());
     let out = if args.what.is_dir() { args.what.clone() } else { named };
-    let cancel = super::cancel_on_signals()?;
-    let progress = Short::new(context.json, context.plain).until(&cancel);
+    let progress = Short::start(context)?;
     let mut found = verify(&out, &progress)?;
     if args.rebuild {
         found.checks.extend(rebuild(&out, &found.profile, context, &progress)?);

@@ -294,7 +294,7 @@ fn cargo_build(
     });
     let (status, tail) = match status {
         Err(e) if e.kind() == io::ErrorKind::Interrupted => {
-            return Err(crate::debian::Error::Cancelled.into());
+            return Err(Problem::cancelled());
         }
         other => other.map_err(|e| Problem::new("cargo cannot be watched").because(e))?,
     };

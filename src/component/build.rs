@@ -162,13 +162,7 @@ pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress
         Source::Image(image) => pulled::build(ctx, definition, image, progress),
         Source::Dockerfile(path) => dockerfile::build(ctx, definition, path, progress),
     };
-    result.map_err(|problem| {
-        if problem.what() == DebianError::Cancelled.to_string() {
-            problem
-        } else {
-            problem.while_doing(format!("component {} was not built", definition.name))
-        }
-    })
+    result.map_err(|problem| problem.while_doing(format!("component {} was not built", definition.name)))
 }
 
 /// The finished component, if nothing that decides it has changed and the store has it. Starts neither a

@@ -4,7 +4,6 @@ use super::build::{Built, Context, Input, VERSION, recall, remember, store_probl
 use super::definition::Definition;
 use super::own::Own;
 use super::pulled::finish;
-use crate::debian::Error as DebianError;
 use crate::docker::{self, Engine, Place};
 use crate::oci::{self, Platform};
 use crate::problem::{Problem, Result};
@@ -109,7 +108,7 @@ fn arguments(ctx: &Context) -> BTreeMap<String, String> {
 
 fn explain(error: docker::Error, file: &Path) -> Problem {
     let remedy = match &error {
-        docker::Error::Cancelled => return Problem::from(DebianError::Cancelled),
+        docker::Error::Cancelled => return Problem::cancelled(),
         docker::Error::Gone { .. } | docker::Error::Context { .. } => {
             "start Docker (or Podman's service, with DOCKER_HOST), or leave the component out: --components-off, or \
              `components_off` in the profile; everything else is built without it"

@@ -4,7 +4,6 @@ use super::binaries::Program;
 use super::build::{Built, Context, CrateRecord, Input, VERSION, own_key};
 use super::definition::{self, Definition, FILE, LABEL, Pulled, Source};
 use super::own::{self, Own, OwnFile};
-use crate::debian::Error as DebianError;
 use crate::initramfs::tree::{Node, Tree, TreePath};
 use crate::oci::{self, Image, layer::through_links};
 use crate::problem::{Problem, Result};
@@ -29,7 +28,7 @@ pub(super) fn build(
     let programs = ctx.programs(&own.wanted(), progress)?;
     let listener = Listener { inner: progress, told: AtomicBool::new(false) };
     let pulled = oci::pull(&ctx.store, reference, &ctx.registry, &listener).map_err(|e| match e {
-        oci::import::Error::Cancelled => Problem::from(DebianError::Cancelled),
+        oci::import::Error::Cancelled => Problem::cancelled(),
         e => here(Problem::new(format!("image {reference} cannot be pulled")).because(e)).remedy(format!(
             "check the reference, the network and the proxy; for a private registry log in with `docker login` \
              or `podman login`{}",

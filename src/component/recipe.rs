@@ -32,7 +32,7 @@ pub(super) fn assemble(
     let mut opened: Vec<(&Package, Control, Tree)> = Vec::new();
     for (done, package) in packages.iter().enumerate() {
         progress.at(done as u64, total, Unit::Items);
-        stop_if_cancelled(progress)?;
+        progress.check()?;
         let (control, tree) = deb::contents(&ctx.store, &package.sha256)
             .map_err(|source| DebianError::Deb { name: package.file.clone(), source })?;
         for (what, locked) in [("Package", &package.name), ("Version", &package.version)] {
@@ -67,7 +67,7 @@ pub(super) fn assemble(
     add_own(&mut tree, recipe, files, programs, bundle, latest)?;
     progress.at(total - 2, total, Unit::Items);
     elf::check(&ctx.store, &tree, &recipe.optional_libraries, &recipe.leave_out, progress)?;
-    stop_if_cancelled(progress)?;
+    progress.check()?;
 
     progress.at(total - 1, total, Unit::Items);
     let layer = oci::write_layer(&ctx.store, &tree, latest)
@@ -80,10 +80,6 @@ pub(super) fn assemble(
         .map_err(|e| Problem::new("the component's image cannot be written").because(e))?;
     progress.at(total, total, Unit::Items);
     Ok((image, records))
-}
-
-pub(super) fn stop_if_cancelled(progress: &dyn Progress) -> Result<()> {
-    if progress.cancelled() { Err(DebianError::Cancelled.into()) } else { Ok(()) }
 }
 
 fn record(ctx: &Context, tree: &Tree, package: &Package, control: &Control) -> PackageRecord {

@@ -102,6 +102,9 @@ impl Error {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        if matches!(error, Error::Cancelled) {
+            return Problem::cancelled();
+        }
         let mut problem = Problem::new(error.to_string());
         if !error.lines().is_empty() {
             problem = problem.because(io::Error::other(error.lines().join("\n")));

@@ -118,9 +118,7 @@ impl Parts {
         let total = files.len() as u64;
         for (done, (path, node)) in files.into_iter().enumerate() {
             if done % 64 == 0 {
-                if progress.cancelled() {
-                    return Err(Problem::new("cancelled"));
-                }
+                progress.check()?;
                 progress.at(done as u64, total, Unit::Items);
             }
             let module = Module::read(path, &bytes(contents, path, node)?)

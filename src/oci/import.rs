@@ -35,6 +35,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(error) => error.into(),
+            Error::Cancelled => Problem::cancelled(),
             Error::Registry { .. } | Error::Refused { .. } => Problem::new("a registry was of no help")
                 .because(error)
                 .remedy("check the reference, the network and the proxy; log in with `docker login` or `podman login`; \

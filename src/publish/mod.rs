@@ -76,10 +76,7 @@ impl Publisher<'_> {
     }
 
     fn failed<'t>(&self, target: &'t str) -> impl Fn(Error) -> Problem + 't {
-        move |error| match error {
-            Error::Cancelled => Problem::new("cancelled").exit_with(crate::problem::Exit::Interrupted),
-            error => Problem::new(format!("{target} was not published")).because(Problem::from(error)),
-        }
+        move |error| Problem::from(error).while_doing(format!("{target} was not published"))
     }
 
     /// A tag that names something else is left alone, unless force is used.
@@ -195,10 +192,7 @@ pub fn fetch(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<PathBuf>> {
-    let failed = |error: Error| match error {
-        Error::Cancelled => Problem::new("cancelled").exit_with(crate::problem::Exit::Interrupted),
-        error => Problem::new(format!("{reference} cannot be fetched")).because(Problem::from(error)),
-    };
+    let failed = |error: Error| Problem::from(error).while_doing(format!("{reference} cannot be fetched"));
     let repository = Repository::open(reference, options, progress).map_err(failed)?;
     let (digest, manifest) = repository
         .artifact(repository.tag())

@@ -3,12 +3,15 @@
 mod bars;
 mod json;
 mod plain;
+mod short;
 
 use crate::build::Event;
 use crate::problem::{Problem, Result};
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+
+pub use short::Short;
 
 /// Which face shows a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,67 +50,6 @@ impl Face {
             .spawn(work)
             .map_err(|e| Problem::new("cannot start a thread").because(e))?;
         Ok((sender, handle))
-    }
-}
-
-/// Progress of a short piece of work outside of a build: its lines and, on a terminal, a bar.
-pub struct Short {
-    bar: indicatif::ProgressBar,
-    lines: bool,
-    cancel: crate::build::Cancel,
-}
-
-impl Short {
-    pub fn new(json: bool, plain: bool) -> Self {
-        let face = Face::choose(json, plain);
-        let bar = indicatif::ProgressBar::hidden();
-        if face == Face::Bars {
-            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-            let style = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}");
-            bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
-        }
-        Self { bar, lines: face == Face::Plain, cancel: crate::build::Cancel::default() }
-    }
-}
-
-impl Short {
-    /// A line about what follows.
-    pub fn say(&self, line: &str) {
-        crate::progress::Progress::log(self, line);
-    }
-
-    /// Ends the work when `cancel` says so.
-    #[must_use]
-    pub fn until(mut self, cancel: &crate::build::Cancel) -> Self {
-        self.cancel = cancel.clone();
-        self
-    }
-}
-
-impl crate::progress::Progress for Short {
-    fn at(&self, done: u64, total: u64, _: crate::progress::Unit) {
-        self.bar.set_length(total);
-        self.bar.set_position(done);
-        if done == total {
-            self.bar.reset();
-        }
-    }
-
-    fn log(&self, line: &str) {
-        self.bar.set_message(line.to_owned());
-        if self.lines {
-            eprintln!("{line}");
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
-    }
-}
-
-impl Drop for Short {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
     }
 }
 

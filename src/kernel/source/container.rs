@@ -3,7 +3,6 @@
 use super::lines::Lines;
 use super::tarball::Tarball;
 use super::{DOCKERFILE, Plan, SCRIPT};
-use crate::debian::Error as DebianError;
 use crate::docker::{Context, Engine, Error};
 use crate::initramfs::tree::Tree;
 use crate::oci::{self, Platform};
@@ -62,7 +61,7 @@ pub(super) fn compile(
 
 fn explain(error: Error, lines: &Lines<'_>, plan: &Plan) -> Problem {
     match error {
-        Error::Cancelled => Problem::from(DebianError::Cancelled),
+        Error::Cancelled => Problem::cancelled(),
         // The command failed, and its lines say why; of other steps the engine does.
         Error::Step { step, .. } if step.contains(SCRIPT) && step.starts_with("RUN ") => {
             lines.problem(&plan.settings.version())

@@ -6,7 +6,6 @@
 use super::Settings;
 use super::signature::{KEYS, Keys, entries, listed};
 use super::tarball::Tarball;
-use crate::debian::Error as DebianError;
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::store::{BlobWriter, KeyMaker, Store};
@@ -159,7 +158,7 @@ impl<'a> Client<'a> {
             ));
             match self.attempt(url, most, &mut done, take) {
                 Ok(()) => return Ok(()),
-                Err(_) if self.progress.cancelled() => return Err(Problem::from(DebianError::Cancelled)),
+                Err(_) if self.progress.cancelled() => return Err(Problem::cancelled()),
                 Err(failed) if failed.again && attempt < ATTEMPTS => {
                     self.progress.log(&format!("warning: {url}: {}; trying again", failed.why));
                     std::thread::sleep(wait);

@@ -3,7 +3,6 @@
 use super::lines::Lines;
 use super::tarball::Tarball;
 use super::{Plan, SCRIPT, tree};
-use crate::debian::Error as DebianError;
 use crate::initramfs::tree::Tree;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
@@ -94,7 +93,7 @@ fn run(command: &mut Command, lines: &Lines<'_>, version: &str) -> Result<()> {
         kill(&child, rustix::process::Signal::KILL);
         match status {
             Err(e) => Err(failed(e)),
-            Ok(None) => Err(Problem::from(DebianError::Cancelled)),
+            Ok(None) => Err(Problem::cancelled()),
             Ok(Some(status)) => Ok(status),
         }
     })

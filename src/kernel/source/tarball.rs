@@ -63,9 +63,7 @@ pub fn digest(path: &Path, progress: &dyn Progress) -> Result<Digest> {
     let mut buffer = vec![0; 1 << 20];
     let mut done = 0;
     loop {
-        if progress.cancelled() {
-            return Err(Problem::from(crate::debian::Error::Cancelled));
-        }
+        progress.check()?;
         let n = file.read(&mut buffer).map_err(failed)?;
         if n == 0 {
             return Ok(hasher.finish());
