@@ -9,8 +9,8 @@
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
 //! | 1 mechanism | [`store`], [`oci`], [`docker`], [`debian`], [`initramfs`] | formats |
 //!
-//! Two small modules serve every floor: [`problem`] (errors as people see them) and
-//! [`progress`] (how long work tells that it moves, and learns that it must stop).
+//! Small modules serve every floor: [`problem`] (errors as people see them), [`progress`] (how long work tells
+//! that it moves, and learns that it must stop) and [`replace`] (files that are there whole or not at all).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -31,6 +31,7 @@ pub mod probe;
 pub mod problem;
 pub mod progress;
 pub mod publish;
+pub mod replace;
 pub mod site;
 pub mod store;
 pub mod tui;

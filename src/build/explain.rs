@@ -66,10 +66,7 @@ pub fn keep(logs: &Path, pieces: &[Piece]) -> Result<()> {
         Problem::new("what was done cannot be kept for the next build").in_file(&path).because(e)
     };
     let text = serde_json::to_vec(pieces).map_err(|e| bad(e.into()))?;
-    let mut file = tempfile::NamedTempFile::new_in(logs).map_err(bad)?;
-    std::io::Write::write_all(&mut file, &text).map_err(bad)?;
-    file.persist(&path).map_err(|e| bad(e.error))?;
-    Ok(())
+    crate::replace::write(&path, 0o644, &text).map_err(bad)
 }
 
 /// Compares each piece with the one of the last build, if there was one.

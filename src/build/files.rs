@@ -6,9 +6,9 @@ use super::event::Event;
 use super::run::Run;
 use crate::initramfs::join::Head;
 use crate::problem::{Problem, Result};
+use crate::replace;
 use crate::store::{Digest, Store};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// One file that the build has made.
@@ -41,13 +41,7 @@ impl Output {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Artifact> {
         let path = self.path(name);
         let failed = |e: std::io::Error| Problem::new(format!("cannot write {}", path.display())).because(e);
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(&self.folder)
-            .map_err(failed)?;
-        file.write_all(bytes).map_err(failed)?;
-        file.persist(&path).map_err(|e| failed(e.error))?;
+        replace::write(&path, 0o644, bytes).map_err(failed)?;
         Ok(Artifact { name: name.to_owned(), bytes: bytes.len() as u64, sha256: Digest::of(bytes) })
     }
 

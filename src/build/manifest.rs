@@ -13,15 +13,10 @@ const SCHEMA: u32 = 1;
 /// Its name in the output folder.
 pub const FILE: &str = "manifest.json";
 
-/// The sizes of the files of the image that a manifest is of, by name; none if it cannot be read.
-pub fn sizes(path: &Path) -> BTreeMap<String, u64> {
-    #[derive(Deserialize)]
-    struct Made {
-        artifacts: Vec<Artifact>,
-    }
-    let text = std::fs::read(path).unwrap_or_default();
-    let made: Option<Made> = serde_json::from_slice(&text).ok();
-    let own = std::fs::metadata(path).ok().map(|m| (FILE.to_owned(), m.len()));
+/// The sizes of the files of the image in `out`, by name; none if it has no manifest.
+pub fn sizes(out: &Path) -> BTreeMap<String, u64> {
+    let made = Manifest::read(out).ok();
+    let own = std::fs::metadata(out.join(FILE)).ok().map(|m| (FILE.to_owned(), m.len()));
     made.into_iter().flat_map(|m| m.artifacts).map(|a| (a.name, a.bytes)).chain(own).collect()
 }
 
@@ -47,10 +42,11 @@ pub struct SegmentRecord {
 }
 
 /// The whole record.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     pub schema: u32,
-    pub hookos: &'static str,
+    /// The version of the program that made the image.
+    pub hookos: String,
     pub profile: String,
     pub kernel: String,
     /// Seconds since 1970 to which every time in the image is clamped.
@@ -58,6 +54,7 @@ pub struct Manifest {
     pub inputs: Vec<Input>,
     pub segments: Vec<SegmentRecord>,
     /// NULs behind the last segment.
+    #[serde(default)]
     pub padding: u64,
     pub artifacts: Vec<Artifact>,
 }
@@ -66,7 +63,7 @@ impl Manifest {
     pub fn new(profile: &str, kernel: &str, epoch: i64) -> Self {
         Self {
             schema: SCHEMA,
-            hookos: env!("CARGO_PKG_VERSION"),
+            hookos: env!("CARGO_PKG_VERSION").to_owned(),
             profile: profile.to_owned(),
             kernel: kernel.to_owned(),
             epoch,
@@ -75,6 +72,23 @@ impl Manifest {
             padding: 0,
             artifacts: Vec::new(),
         }
+    }
+
+    /// The manifest of the image in `out`.
+    pub fn read(out: &Path) -> Result<Self> {
+        let path = out.join(FILE);
+        let text = std::fs::read(&path).map_err(|e| {
+            Problem::usage("there is no finished image here")
+                .in_file(&path)
+                .because(e)
+                .remedy("build the profile first: hookos build PROFILE")
+        })?;
+        serde_json::from_slice(&text).map_err(|e| {
+            Problem::usage("it is no record of a build")
+                .in_file(&path)
+                .because(e)
+                .remedy("build the profile again")
+        })
     }
 
     /// JSON text with sorted inputs.

@@ -76,7 +76,7 @@ impl Request<'_> {
 
     /// What a build would do and leave. Makes nothing and uses no network.
     pub fn forecast(&self) -> Result<Forecast> {
-        let sizes = manifest::sizes(&self.out.join(manifest::FILE));
+        let sizes = manifest::sizes(self.out);
         let expected =
             |name: String| Expected { bytes: sizes.get(&name).copied(), path: self.out.join(name) };
         let files = self.artifact_names().into_iter().map(expected).collect();

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Seek as _, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The name of the lock of a profile's runs, in its folder of logs.
@@ -146,11 +145,5 @@ pub fn fields(site: &ResolvedSite) -> BTreeMap<String, String> {
 /// Writes a record, whole or not at all.
 pub fn write(folder: &Path, record: &RunRecord) -> std::io::Result<()> {
     let text = serde_json::to_vec_pretty(record)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(folder)?;
-    file.write_all(&text)?;
-    file.persist(folder.join(RECORD)).map_err(|e| e.error)?;
-    Ok(())
+    crate::replace::write(&folder.join(RECORD), 0o644, &text)
 }

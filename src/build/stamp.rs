@@ -13,6 +13,7 @@ use crate::kernel::bzimage;
 use crate::linuxkit::LINUXKIT_TIME;
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
+use crate::replace::Replacement;
 use crate::site::ResolvedSite;
 use crate::site::certificates::SiteCertificates;
 use crate::site::segment::{BuildRecord, site_tree};
@@ -177,19 +178,15 @@ impl Request<'_> {
     ) -> Result<Artifact> {
         let to = output.path(name);
         let failed = |e: io::Error| Problem::new(format!("cannot write {}", to.display())).because(e);
-        let mut new = tempfile::Builder::new()
-            .prefix(".new-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(self.out)
-            .map_err(failed)?;
+        let mut new = Replacement::of(&to, 0o644).map_err(failed)?;
         // The kernel copies.
         let mut source = File::open(from).map_err(|e| unreadable(from, e))?;
-        let bytes = io::copy(&mut source, new.as_file_mut()).map_err(failed)?;
+        let bytes = io::copy(&mut source, new.file()).map_err(failed)?;
         if bytes != read.bytes {
             return Err(unreadable(from, io::Error::other("it was changed while it was read")));
         }
-        new.write_all(behind).map_err(failed)?;
-        new.persist(&to).map_err(|e| failed(e.error))?;
+        new.file().write_all(behind).map_err(failed)?;
+        new.place().map_err(failed)?;
         read.hasher.update(behind);
         let bytes = bytes + behind.len() as u64;
         Ok(Artifact { name: name.to_owned(), bytes, sha256: read.hasher.finish() })

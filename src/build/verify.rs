@@ -2,12 +2,12 @@
 
 use super::files::Artifact;
 use super::image::{ARCHIVE, INITRAMFS, SBOM, VMLINUZ};
-use super::manifest::{self, SegmentRecord};
+use super::manifest::{Input, Manifest, SegmentRecord};
 use super::provenance;
-use crate::problem::{Problem, Result};
+use crate::problem::Result;
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Hasher};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
@@ -19,16 +19,6 @@ pub struct Check {
     pub what: String,
     /// None: it is what it must be.
     pub wrong: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    profile: String,
-    inputs: Vec<manifest::Input>,
-    segments: Vec<SegmentRecord>,
-    #[serde(default)]
-    padding: u64,
-    artifacts: Vec<Artifact>,
 }
 
 /// What `hookos verify` found.
@@ -46,15 +36,7 @@ impl Verified {
 
 /// Compares the files in `out` with `manifest.json` there, and that with what is in them.
 pub fn verify(out: &Path, progress: &dyn Progress) -> Result<Verified> {
-    let path = out.join(manifest::FILE);
-    let text = fs::read(&path).map_err(|e| {
-        Problem::usage("there is no record of a build here")
-            .in_file(&path)
-            .because(e)
-            .remedy("give the folder that a build left, as out/PROFILE")
-    })?;
-    let record: Record = serde_json::from_slice(&text)
-        .map_err(|e| Problem::usage("it is no record of a build").in_file(&path).because(e))?;
+    let record = Manifest::read(out)?;
     let total: u64 = record.artifacts.iter().map(|artifact| artifact.bytes).sum();
     let mut checks = Vec::new();
     let mut check = |what: String, wrong: Option<String>| checks.push(Check { what, wrong });
@@ -156,7 +138,7 @@ fn archive(path: &Path, stated: &[Artifact]) -> Option<String> {
 }
 
 /// Every Debian package of the record is in the SBOM, with its digest.
-fn sbom(path: &Path, inputs: &[manifest::Input]) -> Option<String> {
+fn sbom(path: &Path, inputs: &[Input]) -> Option<String> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(e) => return Some(e.to_string()),
@@ -179,7 +161,7 @@ fn sbom(path: &Path, inputs: &[manifest::Input]) -> Option<String> {
 }
 
 /// The provenance speaks of these files and inputs.
-fn statement(path: &Path, record: &Record) -> Option<String> {
+fn statement(path: &Path, record: &Manifest) -> Option<String> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(e) => return Some(e.to_string()),

@@ -9,6 +9,8 @@ use crate::progress::Progress;
 use std::path::PathBuf;
 use std::time::Duration;
 
+const ABOUT_LOCK: &str = "Written by `hookos components --update`. Change component.toml, not this file.";
+
 /// A lock that answers a recipe, and whether the archive was asked just now.
 pub(super) struct Settled {
     pub lock: PackageLock,
@@ -91,7 +93,7 @@ pub(super) fn resolve(
         .resolve(suite, &request.packages, leave_out, freshness, progress)
         .map_err(|e| Problem::from(e).in_file(definition.folder.join(super::definition::FILE)))?;
     let lock = PackageLock::new(request, packages);
-    lock.write(&lock_path(definition))?;
+    lock.write(&lock_path(definition), ABOUT_LOCK)?;
     Ok(Settled { lock, resolved: true })
 }
 

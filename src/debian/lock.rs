@@ -1,10 +1,11 @@
 //! `packages.lock`: what was asked for and the exact packages that answer it.
 
 use super::Error;
+use crate::replace;
 use crate::store::Digest;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// One Debian package at one version.
@@ -80,14 +81,6 @@ impl PackageLock {
         Self { version: Self::VERSION, request, packages }
     }
 
-    /// The text of the file; the same lock always gives the same text.
-    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
-        let body = toml::to_string(self)?;
-        Ok(format!(
-            "# Written by `hookos components --update`. Change component.toml, not this file.\n{body}"
-        ))
-    }
-
     /// Reads a lock; `None` when there is no such file.
     pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
         let bad = |source| LockError::Io { source };
@@ -107,21 +100,15 @@ impl PackageLock {
     }
 
     /// Writes the lock so that a crash leaves the old file or the new one. The same lock again
-    /// leaves the file untouched.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
+    /// leaves the file untouched. `about` is the comment on its first line.
+    pub fn write(&self, path: &Path, about: &str) -> Result<(), Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let text = self.to_text().map_err(|e| io(io::Error::other(e)))?;
+        let body = toml::to_string(self).map_err(|e| io(io::Error::other(e)))?;
+        let text = format!("# {about}\n{body}");
         if fs::read_to_string(path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".packages-lock-").tempfile_in(folder).map_err(io)?;
-        file.write_all(text.as_bytes()).map_err(io)?;
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(readable).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        Ok(())
+        replace::write_durably(path, 0o644, text.as_bytes()).map_err(io)
     }
 }
 
@@ -158,11 +145,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("packages.lock");
         assert_eq!(PackageLock::read(&path).unwrap(), None);
-        lock().write(&path).unwrap();
+        lock().write(&path, "Written by a test.").unwrap();
         assert_eq!(PackageLock::read(&path).unwrap(), Some(lock()));
         assert_eq!(lock().packages[0].name, "a");
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains("://"), "a lock names no host");
+        assert_eq!(text.lines().next(), Some("# Written by a test."));
         fs::write(&path, text.replace("size = 7", "size = 'x'")).unwrap();
         let error = PackageLock::read(&path).unwrap_err();
         assert!(matches!(error, LockError::Toml { line, .. } if line > 5), "{error}");

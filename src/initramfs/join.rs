@@ -4,11 +4,11 @@
 //! base have the same beginning, a [`Head`]: it is put together once, and kept in the store with what is known of
 //! it, so a site's file is a copy of it with a few bytes behind.
 
+use crate::replace::Replacement;
 use crate::store::{Digest, Hasher, Store};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Why a file could not be written.
@@ -114,15 +114,10 @@ pub(super) fn io_error(path: &Path, source: io::Error) -> Error {
 
 /// Writes a new file beside `path`, then puts it in its place.
 pub(super) fn replace<T>(path: &Path, write: impl FnOnce(&mut File) -> Result<T, Error>) -> Result<T, Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
     let failed = |e| io_error(path, e);
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let result = write(file.as_file_mut())?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    let mut new = Replacement::of(path, 0o644).map_err(failed)?;
+    let result = write(new.file())?;
+    new.place().map_err(failed)?;
     Ok(result)
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 /// Lists of a suite that are not older than this will do for a lock that is not there yet.
 const FRESH: Duration = Duration::from_secs(6 * 60 * 60);
 
+const ABOUT_LOCK: &str = "Written by `hookos kernel --update`. Change debian.toml, not this file.";
+
 /// How every package of a Debian kernel begins.
 const IMAGE: &str = "linux-image-";
 
@@ -83,7 +85,7 @@ impl Recipe {
             return Err(Problem::new(format!("suite {} has no kernel for this recipe", self.suite))
                 .in_file(folder.join(Self::FILE)));
         }
-        PackageLock::new(request, packages.clone()).write(&path)?;
+        PackageLock::new(request, packages.clone()).write(&path, ABOUT_LOCK)?;
         Ok(packages)
     }
 
@@ -102,7 +104,6 @@ impl Recipe {
     }
 }
 
-/// Apt's words about locks are those of components; the kernel's command is another.
 pub(super) fn renewable(error: crate::debian::Error) -> Problem {
     let gone = matches!(error, crate::debian::Error::Gone { .. });
     let problem = Problem::from(error);
@@ -157,7 +158,9 @@ mod tests {
         let problem = recipe.packages(folder, Mode::Locked, &apt, &Silent).unwrap_err();
         assert!(problem.to_string().contains("kernel --update"), "{problem}");
         let request = Request::new("bullseye", &recipe.packages, &[]);
-        PackageLock::new(request, vec![package("linux-image-1")]).write(&folder.join(Recipe::LOCK)).unwrap();
+        PackageLock::new(request, vec![package("linux-image-1")])
+            .write(&folder.join(Recipe::LOCK), ABOUT_LOCK)
+            .unwrap();
         assert_eq!(recipe.packages(folder, Mode::Locked, &apt, &Silent).unwrap(), [package("linux-image-1")]);
     }
 

@@ -5,9 +5,8 @@
 //! file `hook_x86_64.tar.gz` whose name is its title. Checksums, SBOM and build record refer to it.
 //! docs/publishing.md.
 
-use crate::build::files::Artifact as Made;
 use crate::build::image::{ARCHIVE, SBOM};
-use crate::build::manifest;
+use crate::build::manifest::{self, Manifest};
 use crate::oci::artifact::{Artifact, File};
 use crate::oci::import::Error;
 use crate::oci::registry::{self, Options};
@@ -96,7 +95,7 @@ impl Publisher<'_> {
 
     /// Publishes the image that a build left in `out` as `target` (`host/repository:tag`).
     pub fn image(&self, out: &Path, target: &str) -> Result<Published> {
-        let made = read_made(out)?;
+        let made = Manifest::read(out)?.artifacts;
         let archive = out.join(ARCHIVE);
         self.progress.log(&format!("reading {}", archive.display()));
         let blob = blob_of(&archive)?;
@@ -276,22 +275,4 @@ fn blob_of(path: &Path) -> Result<Blob> {
             .because(e)
             .remedy("build the profile first: hookos build PROFILE")
     })
-}
-
-/// What `manifest.json` says was made.
-fn read_made(out: &Path) -> Result<Vec<Made>> {
-    #[derive(serde::Deserialize)]
-    struct Record {
-        artifacts: Vec<Made>,
-    }
-    let path = out.join(manifest::FILE);
-    let text = fs::read(&path).map_err(|e| {
-        Problem::usage("there is no finished image here")
-            .in_file(&path)
-            .because(e)
-            .remedy("build the profile first: hookos build PROFILE")
-    })?;
-    let record: Record = serde_json::from_slice(&text)
-        .map_err(|e| Problem::new("it is no record of a build").in_file(&path).because(e))?;
-    Ok(record.artifacts)
 }

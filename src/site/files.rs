@@ -3,9 +3,9 @@
 use super::near::nearest;
 use super::profile::Profile;
 use crate::problem::{Problem, Result};
+use crate::replace::Replacement;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where profiles are looked for, in this order.
@@ -152,19 +152,15 @@ fn write_inner(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => path.to_owned(),
         Err(e) => return Err(e),
     };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".hookos-")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    if let Ok(old) = fs::metadata(&path) {
-        file.as_file().set_permissions(old.permissions())?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
     }
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|e| e.error)?;
-    File::open(folder)?.sync_all()
+    let mut new = Replacement::of(&path, 0o666)?;
+    new.file().write_all(bytes)?;
+    if let Ok(old) = fs::metadata(&path) {
+        new.file().set_permissions(old.permissions())?;
+    }
+    new.place_durably()
 }
 
 /// Keeps the text of a profile in an old format beside it, as `NAME.toml.v0.bak`, `NAME.toml.v0.1.bak`...

@@ -7,6 +7,7 @@
 //! | how they are saved | [`profile`], [`migrate`], [`save`], [`files`], [`config_file`] |
 //! | how they become flags and texts | [`flags`], [`docs`] |
 //! | what of them is in the image | [`env_config`], [`segment`] |
+//! | what to do about an error of the floor below | [`remedies`] |
 //! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
 
 pub mod certificates;
@@ -22,6 +23,7 @@ mod near;
 pub mod pem_file;
 pub mod placeholder;
 pub mod profile;
+mod remedies;
 pub mod resolve;
 pub mod save;
 pub mod secret;

@@ -21,7 +21,6 @@ pub use key::{Key, KeyMaker};
 pub use upkeep::{Checked, Contents, Pruned};
 pub use work::{Upstream, Work};
 
-use crate::problem::Problem;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -41,20 +40,6 @@ pub enum Error {
     Damaged { digest: Digest, found: Digest },
     #[error("the store in {} is in use by another build", .0.display())]
     Busy(PathBuf),
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        let remedy = match &error {
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "the disk is full: make room (hookos cache prune), or set HOOKOS_CACHE to a larger disk"
-            }
-            Error::Io { .. } => "see that the folder can be written, or set HOOKOS_CACHE to another one",
-            Error::Missing(_) | Error::Damaged { .. } => "run the same command again: it is made anew",
-            Error::Busy(_) => "wait until the builds have ended",
-        };
-        Problem::new("the store failed").because(error).remedy(remedy)
-    }
 }
 
 /// An open store. Cloning is cheap; clones share one folder.

@@ -4,6 +4,7 @@ use super::pace::Estimates;
 use super::result::ResultState;
 use super::sizes::Sizes;
 use super::state::BuildState;
+use crate::build::manifest::{Manifest, SegmentRecord};
 use crate::build::plan::{self, Row};
 use crate::build::{Event, Outcome, Stage};
 use crate::problem::{Exit, Problem};
@@ -230,9 +231,8 @@ pub fn done() -> Script {
 
 pub fn manifest(caddy: u64, extra: &str) -> String {
     let segment = |name: &str, compressed: u64, unpacked: u64| {
-        format!(
-            r#"{{"name":"{name}","digest":"x","compressed":{compressed},"unpacked":{unpacked},"files":3}}"#
-        )
+        let digest = Digest::of(name.as_bytes());
+        SegmentRecord { name: name.to_owned(), digest, compressed, unpacked, files: 3 }
     };
     let mut all = vec![
         segment("init/0", 9_578_982, 26_801_097),
@@ -249,7 +249,9 @@ pub fn manifest(caddy: u64, extra: &str) -> String {
     if !extra.is_empty() {
         all.push(segment(extra, 1_027_459, 2_379_466));
     }
-    format!(r#"{{"schema":1,"kernel":"5.10.0-42-amd64","segments":[{}]}}"#, all.join(","))
+    let mut manifest = Manifest::new("lab", "5.10.0-42-amd64", 0);
+    manifest.segments = all;
+    String::from_utf8(manifest.text().unwrap()).unwrap()
 }
 
 pub fn result() -> ResultState {

@@ -1,23 +1,8 @@
 //! What an image is made of, in bytes, from its manifest, and how that differs from the one before.
 
+use crate::build::manifest::Manifest;
 use crate::problem::{Problem, Result};
-use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// What manifest.json says of one segment.
-#[derive(Debug, Deserialize)]
-struct Segment {
-    name: String,
-    compressed: u64,
-    unpacked: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Manifest {
-    #[serde(default)]
-    kernel: String,
-    segments: Vec<Segment>,
-}
 
 /// How a component differs from the build before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

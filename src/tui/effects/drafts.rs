@@ -3,13 +3,13 @@
 
 use super::Place;
 use crate::problem::{Problem, Result};
+use crate::replace;
 use crate::site::{FIELDS, Profile, files};
 use crate::tui::data::{DraftEntry, Opened};
 use crate::tui::draft::Draft;
 use crate::tui::form::{Edit, label};
-use std::fs::{self, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// `hookos/drafts` in the user's state folder.
@@ -37,20 +37,8 @@ pub fn keep(place: &Place, draft: &Draft) -> Result<()> {
     let failed =
         |e: &dyn std::error::Error| Problem::new(format!("unsaved input cannot be kept: {e}")).in_file(&path);
     let text = serde_json::to_vec_pretty(draft).map_err(|e| failed(&e))?;
-    write(&path, &text).map_err(|e| failed(&e))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".draft-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    fs::File::open(folder)?.sync_all()
+    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|e| failed(&e))?;
+    replace::write_durably(&path, 0o600, &text).map_err(|e| failed(&e))
 }
 
 pub fn discard(place: &Place, name: &str) -> Result<()> {
@@ -129,6 +117,7 @@ mod tests {
     use super::*;
     use crate::tui::step::Step;
     use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn behaviour_18_a_draft_is_private_whole_and_bound_to_its_project() {
