@@ -171,7 +171,7 @@ fn flood() -> bool {
     };
 
     let mut model = Model::new(Theme::sixteen(), SIZE, "/project".into(), Default::default(), 0);
-    model.watch = Some(Watch::new(1, "bench", String::new(), Vec::new(), model.body()));
+    model.watch = Some(Watch::new(1, hookos::tui::msg::Build::of("bench"), Vec::new(), model.body()));
     model.screen = Screen::Build;
     let area = Rect::new(0, 0, SIZE.0, SIZE.1);
     let backend = CrosstermBackend::new(Sink(times.clone()));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `out/<profile>/logs/running` | the run that goes on, as JSON; locked as long as it does |
 //! | `out/<profile>/logs/<run>/events.jsonl` | every event of a run, a JSON object a line |
+//! | `out/<profile>/logs/<run>/settings.json` | the settings that it was begun with; secrets are masked |
 //! | `out/<profile>/logs/<run>/run.json` | how it ended, how long its parts took, with which settings |
 //! | `out/<profile>/logs/<run>/manifest.json` | the image that it made |
 //!
@@ -22,6 +23,7 @@ use std::path::Path;
 pub const RUNNING: &str = "running";
 pub const EVENTS: &str = "events.jsonl";
 pub const RECORD: &str = "run.json";
+pub const SETTINGS: &str = "settings.json";
 
 /// Who runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +146,15 @@ pub fn fields(site: &ResolvedSite) -> BTreeMap<String, String> {
 
 /// Writes a record, whole or not at all.
 pub fn write(folder: &Path, record: &RunRecord) -> std::io::Result<()> {
-    let text = serde_json::to_vec_pretty(record)?;
-    crate::replace::write(&folder.join(RECORD), 0o644, &text)
+    write_json(&folder.join(RECORD), record)
+}
+
+/// Writes what a run is begun with, for who comes while it goes on or after it was killed.
+pub fn write_settings(folder: &Path, fields: &BTreeMap<String, String>) -> std::io::Result<()> {
+    write_json(&folder.join(SETTINGS), fields)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> std::io::Result<()> {
+    let text = serde_json::to_vec_pretty(value)?;
+    crate::replace::write(path, 0o644, &text)
 }

@@ -106,13 +106,16 @@ impl Run {
     /// Records the settings that this run is of, for later comparison.
     #[must_use]
     pub fn of_site(mut self, site: &ResolvedSite) -> Self {
+        let fields = record::fields(site);
+        // Without it a later command lacks what differed, which is no failure of the build.
+        let _ = record::write_settings(&self.logs, &fields);
         self.record = Some(RunRecord {
             run: self.id.clone(),
             profile: site.name.clone(),
             outcome: Outcome::Failed,
             ended: 0,
             seconds: 0.0,
-            fields: record::fields(site),
+            fields,
             took: Vec::new(),
         });
         self

@@ -8,8 +8,9 @@ mod follow;
 pub use background::{Child, cancel, start};
 pub use follow::{Follow, Step};
 
-use crate::build::record::{RECORD, RUNNING, RunRecord, Running};
+use crate::build::record::{RECORD, RUNNING, RunRecord, Running, SETTINGS};
 use crate::build::{Event, Outcome, record};
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,12 @@ pub fn last_good(logs: &Path) -> Option<(PathBuf, RunRecord)> {
 /// The record of a run.
 pub fn read(folder: &Path) -> Option<RunRecord> {
     serde_json::from_slice(&fs::read(folder.join(RECORD)).ok()?).ok()
+}
+
+/// The values that a run was begun with, by `section.key`; secrets are masked.
+pub fn settings(folder: &Path) -> Option<BTreeMap<String, String>> {
+    let begun = fs::read(folder.join(SETTINGS)).ok();
+    begun.and_then(|bytes| serde_json::from_slice(&bytes).ok()).or_else(|| Some(read(folder)?.fields))
 }
 
 fn past(folder: &Path, run: &str) -> Option<Past> {

@@ -9,6 +9,7 @@ use super::fields::Id;
 use super::migrate;
 use super::near::nearest;
 use super::resolve::{Origin, Resolved};
+use super::save;
 use super::value::{Invalid, Value};
 use crate::problem::{Problem, Result};
 use std::collections::BTreeMap;
@@ -218,9 +219,58 @@ impl Profile {
     }
 
     /// Saves the profile to another file than it was read from; no copy of an older format is kept there.
+    /// What it names relative to its file, it names from the new one.
     pub fn save_as_new(&mut self, path: &Path) -> Result<()> {
         self.older = None;
+        self.name_files(|file| save::for_profile(path, file))?;
         self.save(path).map(|_| ())
+    }
+
+    /// The same settings in no file: it names files in full.
+    pub fn unbound(mut self) -> Result<Self> {
+        let text = |file: &Path| {
+            let whole = std::path::absolute(file)
+                .map_err(|e| Problem::new("the path cannot be made absolute").in_file(file).because(e))?;
+            let text = whole.into_os_string().into_string();
+            text.map_err(|_| Problem::usage("the path is not UTF-8").in_file(file))
+        };
+        self.name_files(text)?;
+        self.path = None;
+        self.older = None;
+        self.values.values_mut().for_each(|(_, line)| *line = 0);
+        Ok(self)
+    }
+
+    /// The profile of a text that is in no file.
+    pub fn from_text(text: &str) -> Result<Self> {
+        Self::from_bytes(Path::new(""), text.as_bytes())?.unbound()
+    }
+
+    /// Its text without values that it must not have, such as passwords in a file from elsewhere.
+    pub fn text_without_secrets(&self) -> String {
+        let mut clean = self.clone();
+        let refused = |field: &&&Field| {
+            matches!(field.kind, Kind::Url | Kind::Proxy | Kind::PasswordHash) && self.value(field).is_err()
+        };
+        FIELDS.iter().collect::<Vec<_>>().iter().filter(refused).for_each(|field| clean.unset(field));
+        clean.text()
+    }
+
+    /// Says anew how the files are named that it names relative to its own.
+    fn name_files(&mut self, name: impl Fn(&Path) -> Result<String>) -> Result<()> {
+        let Some(folder) = self.path.as_deref().and_then(Path::parent).map(Path::to_owned) else {
+            return Ok(());
+        };
+        for field in FIELDS.iter().filter(|f| f.kind == Kind::Path) {
+            let Some((Read::Value(Some(Value::Text(text))), _)) = self.values.get(&field.id) else {
+                continue;
+            };
+            if Path::new(text).is_relative() {
+                let text = name(&folder.join(text))?;
+                self.set(field, Some(Value::Text(text)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts sections and keys in the order of the table; what is unknown follows in its own order.

@@ -64,7 +64,7 @@ pub fn apply(profile: &mut Profile, site: &ResolvedSite, path: &Path, secrets: S
 }
 
 /// A path as the profile says it: relative to the profile's folder where both lie in one tree.
-fn for_profile(profile: &Path, file: &Path) -> Result<String> {
+pub(super) fn for_profile(profile: &Path, file: &Path) -> Result<String> {
     let whole = |path: &Path| {
         std::path::absolute(path)
             .map_err(|e| Problem::new("the path cannot be made absolute").in_file(path).because(e))

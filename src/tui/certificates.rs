@@ -22,6 +22,7 @@ pub fn take(site: &mut Site, pending: Pending, now: i64, since: Duration) {
         site.form.restore(Id::PlaceholderCertificates);
     }
     site.pending = Some(pending);
+    site.takes += 1;
     judge(site, now, since);
 }
 

@@ -8,6 +8,7 @@ use crate::probe::Answer;
 use crate::problem::Problem;
 use crate::site::Profile;
 use crate::site::certificates::{Bundle, SiteCertificates};
+use crate::site::resolve::FlagValues;
 use std::path::PathBuf;
 
 /// How an earlier build ended.
@@ -39,6 +40,21 @@ pub struct DraftEntry {
     pub at: i64,
     /// How many settings it changes.
     pub edits: usize,
+    /// What it has besides, in a word each: `imported`, `certificates`.
+    pub more: Vec<&'static str>,
+}
+
+impl DraftEntry {
+    /// `2 settings changed, certificates`.
+    pub fn what(&self) -> String {
+        let settings = super::words::count_of(self.edits as u64, "setting");
+        let edits = (self.edits > 0).then(|| format!("{settings} changed"));
+        edits
+            .into_iter()
+            .chain(self.more.iter().map(|word| (*word).to_owned()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
 }
 
 /// A build that goes on in another process.
@@ -63,6 +79,8 @@ pub struct Opened {
     pub profile: Profile,
     /// Not in a file yet.
     pub new: bool,
+    /// The file that it was made from.
+    pub imported: Option<PathBuf>,
     pub warnings: Vec<Problem>,
     /// Input of an earlier session, to go on with.
     pub draft: Option<super::draft::Draft>,
@@ -84,8 +102,29 @@ pub type Certificates = Result<SiteCertificates, Problem>;
 pub struct Pending {
     pub ca: Bundle,
     pub server: Option<Bundle>,
-    /// Where they come from, in words.
-    pub from: String,
+    pub source: Source,
+}
+
+/// Where certificates come from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Pasted,
+    File(PathBuf),
+    /// What a server sent.
+    Fetched(String),
+    Placeholder,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pasted => f.write_str("pasted"),
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Fetched(server) => f.write_str(server),
+            Self::Placeholder => f.write_str("placeholders; their keys are thrown away"),
+        }
+    }
 }
 
 /// A component as the image may have it.
@@ -147,6 +186,8 @@ pub struct Begun {
     pub since: Option<i64>,
     /// How long things took before.
     pub took: Vec<Took>,
+    /// How its settings differ from the profile, where it is a run of others or of earlier.
+    pub flags: FlagValues,
 }
 
 /// The kernel that an image gets, and what could be in it.

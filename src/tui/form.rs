@@ -44,6 +44,10 @@ pub struct Form {
     editor: Option<(Id, Line)>,
     /// What the last key did not do, and why.
     pub refused: Option<String>,
+    /// The profile says something and is in no file: it was imported.
+    unwritten: bool,
+    /// Counts changes.
+    revision: u64,
 }
 
 impl Form {
@@ -60,13 +64,17 @@ impl Form {
             notes: Vec::new(),
             editor: None,
             refused: None,
+            unwritten: false,
+            revision: 0,
         };
+        form.unwritten = form.profile.path().is_none() && form.profile.text() != Profile::new(name).text();
         form.settle();
         form
     }
 
     /// Resolves everything anew.
     fn settle(&mut self) {
+        self.revision += 1;
         let mut flags = FlagValues::new();
         let mut profile = std::borrow::Cow::Borrowed(&self.profile);
         for (id, edit) in &self.edits {
@@ -115,7 +123,12 @@ impl Form {
 
     /// Whether something is not saved.
     pub fn changed(&self) -> bool {
-        !self.edits.is_empty()
+        self.unwritten || !self.edits.is_empty()
+    }
+
+    /// Another number after each change.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Takes edits back from a draft.
@@ -130,6 +143,7 @@ impl Form {
         name.clone_into(&mut self.name);
         self.profile = profile;
         self.ambient = false;
+        self.unwritten = false;
         let edits = std::mem::take(&mut self.edits);
         self.settle();
         // What the file cannot hold (a secret), or what the environment outweighs, stays an edit.
@@ -171,6 +185,7 @@ impl Form {
             Origin::Default => "default".to_owned(),
             Origin::Domain if self.site.get(id).is_none() => String::new(),
             Origin::Domain => "derived".to_owned(),
+            Origin::Profile { file, .. } if file.as_os_str().is_empty() => "imported".to_owned(),
             Origin::Profile { .. } => format!("profile {}", self.name),
             Origin::Environment(_) => "environment".to_owned(),
             Origin::Ambient(name) => format!("${name}"),
@@ -183,7 +198,7 @@ impl Form {
         let origin = self.origin(id);
         match &self.site.resolved(id).origin {
             _ if origin == "edited" => origin,
-            Origin::Profile { .. } => "profile".to_owned(),
+            Origin::Profile { file, .. } if !file.as_os_str().is_empty() => "profile".to_owned(),
             Origin::Environment(_) | Origin::Ambient(_) => "env".to_owned(),
             _ => origin,
         }
@@ -206,6 +221,7 @@ impl Form {
         let value = match &self.site.resolved(id).origin {
             _ if matches!(self.edits.get(&id), Some(Edit::Text(_))) => "Edited here".to_owned(),
             Origin::Default | Origin::Domain => return capital(&default) + ".",
+            Origin::Profile { file, .. } if file.as_os_str().is_empty() => "Imported".to_owned(),
             Origin::Profile { file, line: 0 } => format!("From {}", file.display()),
             origin @ Origin::Profile { .. } => format!("From {origin}"),
             Origin::Ambient(name) | Origin::Environment(name) => format!("From the variable {name}"),
@@ -220,7 +236,6 @@ impl Form {
         Some(id.field().default_value(domain.as_deref())?.text())
     }
 
-    /// The problem of a field that may be shown: nothing is red before it has been left once.
     /// What was changed, as flags of a command. A flag cannot say "the default", so that is given in full.
     pub fn flags(&self) -> FlagValues {
         let text = |id: Id, edit: &Edit| match edit {
@@ -230,6 +245,7 @@ impl Form {
         self.edits.iter().map(|(id, edit)| (*id, text(*id, edit))).collect()
     }
 
+    /// The problem of a field that may be shown: nothing is red before it has been left once.
     pub fn problem(&self, id: Id) -> Option<&Problem> {
         self.seen.contains(&id).then(|| self.problems.get(&id)).flatten()
     }

@@ -85,6 +85,8 @@ pub struct Site {
     pub probe: Check<crate::problem::Result<Tested>>,
     pub certificates: Check<Certificates>,
     pub pending: Option<Pending>,
+    /// How often certificates were taken.
+    pub takes: u64,
     pub fetched: Check<Result<Pending, Problem>>,
     pub components: Check<Result<Vec<ComponentEntry>, Problem>>,
     pub kernels: Check<Result<Kernels, Problem>>,
@@ -93,6 +95,12 @@ pub struct Site {
     pub plan: Check<Result<Planned, Problem>>,
     /// Warnings of opening it: unknown keys, an old format.
     pub warnings: Vec<Problem>,
+    /// The file that it was made from.
+    pub imported: Option<PathBuf>,
+    /// There is a draft of it on the disk.
+    pub kept: bool,
+    /// When something was changed that no draft has yet.
+    pub touched: Option<Duration>,
 }
 
 impl Site {
@@ -108,13 +116,22 @@ impl Site {
             probe: Check::default(),
             certificates: Check::default(),
             pending: None,
+            takes: 0,
             fetched: Check::default(),
             components: Check::default(),
             kernels: Check::default(),
             elsewhere: Check::default(),
             plan: Check::default(),
             warnings: Vec::new(),
+            imported: None,
+            kept: false,
+            touched: None,
         }
+    }
+
+    /// Another number after each change of what would be saved.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.form.revision(), self.takes)
     }
 
     /// Whether something would be lost without a draft.
@@ -311,6 +328,7 @@ impl Model {
                     || site.kernels.moving(now)
                     || site.elsewhere.moving(now)
                     || site.plan.moving(now)
+                    || site.touched.is_some()
             })
     }
 }

@@ -5,11 +5,11 @@ use super::data::{
     Begun, Certificates, ComponentEntry, FileEntry, Kernels, Opened, Pending, Planned, Sites, Tested,
 };
 use super::draft::Draft;
-use crate::build::Event;
+use crate::build::{Event, plan};
 use crate::problem::{Problem, Result};
 use crate::site::certificates::Bundle;
 use crate::site::resolve::FlagValues;
-use crate::site::{Id, Profile, ResolvedSite};
+use crate::site::{Field, Id, Profile, ResolvedSite};
 use ratatui::crossterm::event::KeyEvent;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub enum Msg {
     Sites(u64, Result<Sites>),
     Opened(Result<Box<Opened>>),
     Saved(Result<Box<Saved>>),
+    /// Unsaved input is kept nowhere.
+    NotKept(Problem),
     /// Something is done that changes the start screen; says what.
     Done(Result<String>),
     Probed(u64, Result<Tested>),
@@ -50,6 +52,8 @@ pub enum Msg {
     /// What a run tells, each with the time since it began.
     Events(u64, Vec<(Duration, Event)>),
     Sizes(u64, Result<Box<Sizes>>),
+    /// What another attempt of a run that failed would do.
+    Replanned(u64, Result<Vec<plan::Row>>),
     /// Lines of a machine's console.
     Console(u64, Vec<Vec<u8>>),
     /// A machine has ended, with this exit code of its check.
@@ -79,7 +83,7 @@ pub enum Effect {
     ResumeDraft(String),
     CompareDraft(String),
     DiscardDraft(String),
-    KeepDraft(Draft),
+    KeepDraft(Box<Draft>),
     Import {
         file: PathBuf,
         name: String,
@@ -106,10 +110,7 @@ pub enum Effect {
         site: Box<ResolvedSite>,
     },
     /// Reads pasted text or a file as certificates.
-    Decode {
-        text: Vec<u8>,
-        from: String,
-    },
+    Decode(Vec<u8>),
     DecodeFile(PathBuf),
     MakePlaceholder {
         site: Box<ResolvedSite>,
@@ -153,9 +154,12 @@ pub enum Effect {
         watch: u64,
         profile: String,
     },
-    /// Stops following. The run goes on.
-    Unwatch,
     CancelRun(String),
+    /// Asks what another attempt would do.
+    Replan {
+        watch: u64,
+        build: Box<Build>,
+    },
     ReadSizes {
         watch: u64,
         profile: String,
@@ -205,9 +209,25 @@ pub struct Save {
 }
 
 /// What is to be built: a profile and what a person has changed of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Build {
     pub profile: String,
     /// What differs from the profile.
     pub flags: FlagValues,
+}
+
+impl Build {
+    /// A profile as it is.
+    pub fn of(profile: &str) -> Self {
+        Self { profile: profile.to_owned(), flags: FlagValues::new() }
+    }
+
+    /// The field whose secret is not known any more: records of runs mask it.
+    pub fn lost(&self) -> Option<&'static Field> {
+        let masked = |(id, text): &(&Id, &String)| {
+            let kind = id.field().kind;
+            kind.is_secret(text) && kind.masked(text) == **text
+        };
+        self.flags.iter().find(masked).map(|(id, _)| id.field())
+    }
 }

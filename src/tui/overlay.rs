@@ -79,6 +79,8 @@ pub enum Choice {
     ResumeDraft(String),
     CompareDraft(String),
     DiscardDraft(String),
+    /// Throw the draft away and open the profile as it was saved.
+    OpenSaved(String),
     /// Write what is pending, save, build.
     SaveAndBuild,
     /// Build without saving.
@@ -97,8 +99,6 @@ pub enum Choice {
 pub enum Purpose {
     NewSite,
     SaveAs,
-    /// Save first, then build.
-    SaveToBuild,
     Duplicate(String),
     Rename(String),
     /// The name of the site that a `config` file becomes.

@@ -114,7 +114,7 @@ impl<R: BufRead, W: Write> Plain<'_, R, W> {
                 sites::open(self.place, &answer)
             } else if answer.contains('/') {
                 let name = self.ask("Name of the site")?;
-                sites::import(self.place, Path::new(&answer), &name)
+                sites::import(Path::new(&answer), &name)
             } else {
                 sites::new(&answer)
             };

@@ -74,6 +74,9 @@ where
             drawn = Some(Instant::now());
             dirty = false;
             typed = false;
+            if !todo.is_empty() {
+                continue;
+            }
         }
         let wait = if dirty {
             due

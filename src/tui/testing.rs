@@ -40,7 +40,14 @@ pub fn opened(text: &str) -> Model {
 pub fn open(model: &mut Model, name: &str, text: &str) -> Vec<Effect> {
     let path = format!("/project/profiles/{name}.toml");
     let profile = Profile::from_bytes(Path::new(&path), text.as_bytes()).unwrap();
-    let opened = Opened { name: name.to_owned(), profile, new: false, warnings: Vec::new(), draft: None };
+    let opened = Opened {
+        name: name.to_owned(),
+        profile,
+        new: false,
+        imported: None,
+        warnings: Vec::new(),
+        draft: None,
+    };
     update(model, Msg::Opened(Ok(Box::new(opened))))
 }
 
@@ -48,7 +55,14 @@ pub fn open(model: &mut Model, name: &str, text: &str) -> Vec<Effect> {
 pub fn new_site() -> Model {
     let mut model = wizard();
     let profile = Profile::new("site");
-    let opened = Opened { name: "site".to_owned(), profile, new: true, warnings: Vec::new(), draft: None };
+    let opened = Opened {
+        name: "site".to_owned(),
+        profile,
+        new: true,
+        imported: None,
+        warnings: Vec::new(),
+        draft: None,
+    };
     update(&mut model, Msg::Opened(Ok(Box::new(opened))));
     model
 }

@@ -132,7 +132,7 @@ impl BuildState {
     pub fn allows(&self, action: BuildAction) -> bool {
         use BuildAction as A;
         match action {
-            A::Retry => self.retry(None).is_some(),
+            A::Retry => self.retry().is_some(),
             A::Cancel | A::Background => self.running() && !self.cancelling,
             A::NextMatch | A::PreviousMatch => self.pane().is_some_and(|pane| pane.search().is_some()),
             A::NextError | A::PreviousError => self.log.errors() > 0,
@@ -188,7 +188,7 @@ impl BuildState {
             }
             A::Copy => return Some(BuildEffect::Copy(self.pane()?.visible_text(&self.log))),
             A::Pager => return self.log_file(self.pick.stage).map(BuildEffect::Pager),
-            A::Retry => return self.retry(None).map(|retry| BuildEffect::Retry { from: retry.from }),
+            A::Retry => return self.retry().map(|retry| BuildEffect::Retry { from: retry.from }),
             A::Cancel => return self.answer(LeaveChoice::Cancel),
             A::Background => return self.answer(LeaveChoice::KeepRunning),
             action => self.on_pane(|pane, log| {

@@ -80,7 +80,7 @@ impl Retry {
 impl BuildState {
     /// What a retry would do, if there is something to retry. Without a plan it goes by what this run has
     /// finished; a plan knows whether the inputs are still the same.
-    pub fn retry(&self, plan: Option<&[plan::Row]>) -> Option<Retry> {
+    pub fn retry(&self) -> Option<Retry> {
         let end = self.end?;
         if end.outcome == crate::build::Outcome::Ok {
             return None;
@@ -92,7 +92,7 @@ impl BuildState {
             let mut items = self.stages.iter().filter(|s| s.stage == stage).flat_map(|s| &s.items);
             items.any(|item| item.name == name && item.state.good())
         };
-        match plan {
+        match &self.replanned {
             Some(plan) => {
                 for row in plan {
                     match row.state {
@@ -115,10 +115,16 @@ impl BuildState {
         Some(retry)
     }
 
+    /// What another attempt would do, by the inputs of now.
+    pub fn replanned(&mut self, plan: Vec<plan::Row>) {
+        self.replanned = Some(plan);
+    }
+
     /// The state of the next attempt: what was finished is expected to be reused, what took time is
     /// expected to take it again, and the view stays as it is.
     #[must_use]
-    pub fn again(&self, plan: &[plan::Row]) -> Self {
+    pub fn again(&self) -> Self {
+        let plan = self.replanned.as_deref().unwrap_or_default();
         let mut estimates = self.estimates.clone();
         for stage in self.stages.iter() {
             for item in stage.items.iter().filter(|item| item.state == State::Done) {
@@ -169,7 +175,7 @@ impl BuildState {
         if let Some(path) = failure.stage.and_then(|stage| self.log_file(stage)) {
             lines.push((Part::Log, format!("Log: {}", path.display())));
         }
-        let retry = self.retry(None).map_or(Vec::new(), |retry| retry.text());
+        let retry = self.retry().map_or(Vec::new(), |retry| retry.text());
         lines.extend(retry.into_iter().map(|line| (Part::Retry, line)));
         lines
     }

@@ -169,7 +169,7 @@ pub fn problem() -> Problem {
     Problem::new("the package dhcpcd-base cannot be read")
         .in_file("components/network/packages.lock")
         .because(std::io::Error::other("its sha256 differs from the one in the lock"))
-        .remedy("run `hookos components network --update-locks`, if the archive is to be trusted")
+        .remedy("run `hookos components network --update`, if the archive is to be trusted")
         .exit_with(Exit::Failed)
 }
 
@@ -255,7 +255,7 @@ pub fn manifest(caddy: u64, extra: &str) -> String {
 }
 
 pub fn result() -> ResultState {
-    let mut result = ResultState::of(&done().state, "hookos build lab --kernel-append 'quiet splash'");
+    let mut result = ResultState::of(&done().state, "hookos build lab --kernel-append='quiet splash'");
     let sizes = Sizes::read(
         &manifest(15_242_752, "services/bootkit"),
         Some(&manifest(14_000_000, "services/fluent-bit")),

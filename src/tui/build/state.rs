@@ -57,8 +57,6 @@ pub struct BuildState {
     pub(super) typing: Option<Typing>,
     pub(super) now: Duration,
     pub(super) started: Option<Duration>,
-    /// How long the run had gone on when this program came to it.
-    pub(super) before: Duration,
     pub(super) end: Option<End>,
     pub(super) cancelling: bool,
     pub(super) failure: Option<Failure>,
@@ -66,6 +64,8 @@ pub struct BuildState {
     /// The furthest that the whole was: a bar never goes back.
     far: f64,
     pub(super) size: (u16, u16),
+    /// What another attempt would do, once that is known.
+    pub(super) replanned: Option<Vec<plan::Row>>,
     /// What the last key has to say.
     pub notice: Option<String>,
 }
@@ -95,13 +95,13 @@ impl BuildState {
             typing: None,
             now: Duration::ZERO,
             started: None,
-            before: Duration::ZERO,
             end: None,
             cancelling: false,
             failure: None,
             artifacts: Vec::new(),
             far: 0.0,
             size: (80, 22),
+            replanned: None,
             notice: None,
         };
         for row in plan {
@@ -173,11 +173,6 @@ impl BuildState {
             Event::RunFinished { outcome, seconds } => self.finish(*outcome, *seconds),
         }
         self.far = self.far.max(self.reached());
-    }
-
-    /// The run is another process's and had gone on for this long when its first event was read here.
-    pub fn joined_after(&mut self, before: Duration) {
-        self.before = before;
     }
 
     /// Tells the time.
@@ -317,7 +312,7 @@ impl BuildState {
     pub fn elapsed(&self) -> f64 {
         match (self.end, self.started) {
             (Some(end), _) => end.seconds,
-            (None, Some(started)) => (self.before + self.now.saturating_sub(started)).as_secs_f64(),
+            (None, Some(started)) => self.now.saturating_sub(started).as_secs_f64(),
             (None, None) => 0.0,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{BuildState, Estimates};
 use crate::build::{Event, plan};
+use crate::tui::command;
 use crate::tui::msg::Build;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +13,10 @@ pub struct Watch {
     /// What comes of runs with other numbers is late.
     pub number: u64,
     pub state: BuildState,
-    /// The command that does the same.
-    pub command: String,
-    /// What this program began; none is another's run, or one of earlier.
-    pub ours: Option<Build>,
+    /// What is built.
+    pub build: Build,
+    /// This program began it; else it is another's run, or one of earlier.
+    pub ours: bool,
     /// It had ended before it was looked at.
     pub past: bool,
     /// The profile's folder of logs, once it is known.
@@ -26,10 +27,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(number: u64, profile: &str, command: String, plan: Vec<plan::Row>, size: (u16, u16)) -> Self {
-        let mut state = BuildState::new(profile, &plan, Estimates::default());
+    pub fn new(number: u64, build: Build, plan: Vec<plan::Row>, size: (u16, u16)) -> Self {
+        let mut state = BuildState::new(&build.profile, &plan, Estimates::default());
         state.resize(size);
-        Self { number, state, command, ours: None, past: false, logs: None, plan, clock: None }
+        Self { number, state, build, ours: false, past: false, logs: None, plan, clock: None }
+    }
+
+    /// The command that does the same.
+    pub fn command(&self) -> String {
+        command::of(&self.build)
     }
 
     /// What earlier runs say of the time, which is known only when nothing has happened yet.
@@ -80,7 +86,7 @@ mod tests {
     #[test]
     fn the_clock_of_a_run_that_was_joined_late_goes_on_from_where_the_run_is() {
         let seconds = Duration::from_secs;
-        let mut watch = Watch::new(1, "lab", String::new(), Vec::new(), (80, 24));
+        let mut watch = Watch::new(1, Build::of("lab"), Vec::new(), (80, 24));
         watch.begun(seconds(5), seconds(100));
         let begin = Event::RunStarted { run: "r".into(), profile: "lab".into(), logs: "/l".into() };
         let stage = Event::StageStarted { stage: Stage::Components };

@@ -5,7 +5,7 @@ use crate::probe::hosts;
 use crate::problem::Result;
 use crate::site::certificates::{self, Bundle};
 use crate::site::{ResolvedSite, placeholder};
-use crate::tui::data::{Certificates, Pending};
+use crate::tui::data::{Certificates, Pending, Source};
 use std::path::Path;
 
 /// What an image of this site would get.
@@ -13,19 +13,19 @@ pub fn read(place: &Place, site: &ResolvedSite) -> Certificates {
     certificates::of_site(site, &place.root, certificates::now())
 }
 
-/// Text or bytes that a person gave.
-pub fn decode(bytes: &[u8], from: &str) -> Result<Box<Pending>> {
-    Ok(sort(Bundle::from_bytes(Path::new(from), bytes)?, from))
+/// Text that a person has pasted.
+pub fn decode(bytes: &[u8]) -> Result<Box<Pending>> {
+    Ok(sort(Bundle::from_bytes(Path::new("pasted"), bytes)?, Source::Pasted))
 }
 
 pub fn decode_file(file: &Path) -> Result<Box<Pending>> {
-    Ok(sort(Bundle::load(file)?, &file.display().to_string()))
+    Ok(sort(Bundle::load(file)?, Source::File(file.to_owned())))
 }
 
 /// Each goes where the image wants it.
-pub(super) fn sort(bundle: Bundle, from: &str) -> Box<Pending> {
+fn sort(bundle: Bundle, source: Source) -> Box<Pending> {
     let (ca, server) = bundle.split();
-    Box::new(Pending { ca, server, from: from.to_owned() })
+    Box::new(Pending { ca, server, source })
 }
 
 /// Placeholders for the names of this site's endpoints.
@@ -34,6 +34,6 @@ pub fn placeholder(site: &ResolvedSite) -> Result<Box<Pending>> {
     Ok(Box::new(Pending {
         ca: Bundle::from_bytes(Path::new("placeholder"), made.ca.as_bytes())?,
         server: Some(Bundle::from_bytes(Path::new("placeholder"), made.server.as_bytes())?),
-        from: "placeholders; their keys are thrown away".to_owned(),
+        source: Source::Placeholder,
     }))
 }

@@ -31,7 +31,7 @@ fn file(place: &Place, name: &str) -> Result<PathBuf> {
 /// Keeps a draft; one that changes nothing is thrown away.
 pub fn keep(place: &Place, draft: &Draft) -> Result<()> {
     let path = file(place, &draft.profile)?;
-    if draft.fields.is_empty() {
+    if draft.is_empty() {
         return discard(place, &draft.profile);
     }
     let failed =
@@ -42,6 +42,9 @@ pub fn keep(place: &Place, draft: &Draft) -> Result<()> {
 }
 
 pub fn discard(place: &Place, name: &str) -> Result<()> {
+    if place.drafts.is_none() {
+        return Ok(());
+    }
     let path = file(place, name)?;
     match fs::remove_file(&path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -71,7 +74,9 @@ pub fn list(place: &Place) -> Vec<DraftEntry> {
         let draft = read(&entry.path()).ok()?;
         let modified = entry.metadata().ok()?.modified().ok()?;
         let at = modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-        Some(DraftEntry { name, at: i64::try_from(at).ok()?, edits: draft.fields.len() })
+        let has = [("imported", draft.imported.is_some()), ("certificates", draft.certificates.is_some())];
+        let more = has.into_iter().filter_map(|(word, there)| there.then_some(word)).collect();
+        Some(DraftEntry { name, at: i64::try_from(at).ok()?, edits: draft.fields.len(), more })
     };
     let mut found: Vec<DraftEntry> = entries.flatten().filter_map(entry).collect();
     found.sort_by_key(|draft| std::cmp::Reverse(draft.at));
@@ -81,23 +86,43 @@ pub fn list(place: &Place) -> Vec<DraftEntry> {
 /// The profile of a draft, with the draft.
 pub fn resume(place: &Place, name: &str) -> Result<Box<Opened>> {
     let draft = read(&file(place, name)?)?;
-    let mut opened = match files::find(&place.root, name)? {
-        Some(_) => super::sites::open(place, name)?,
-        None => super::sites::new(name)?,
+    let mut opened = match (&draft.imported, files::find(&place.root, name)?) {
+        (Some(imported), _) => {
+            let mut opened = super::sites::new(name)?;
+            opened.profile = Profile::from_text(&imported.text)?;
+            opened.imported = Some(imported.file.clone());
+            opened
+        }
+        (None, Some(_)) => super::sites::open(place, name)?,
+        (None, None) => super::sites::new(name)?,
     };
     opened.draft = Some(draft);
     Ok(opened)
 }
 
+/// The profile has another name now.
+pub fn rename(place: &Place, from: &str, to: &str) -> Result<()> {
+    let Ok(draft) = file(place, from).and_then(|path| read(&path)) else { return Ok(()) };
+    keep(place, &Draft { profile: to.to_owned(), ..draft })?;
+    discard(place, from)
+}
+
 /// What a draft changes, a line for each field.
 pub fn compare(place: &Place, name: &str) -> Result<Vec<String>> {
     let draft = read(&file(place, name)?)?;
-    let profile = match files::find(&place.root, name)? {
-        Some(found) => Profile::load(&found.path)?,
-        None => Profile::new(name),
+    let profile = match (&draft.imported, files::find(&place.root, name)?) {
+        (Some(imported), _) => Profile::from_text(&imported.text)?,
+        (None, Some(found)) => Profile::load(&found.path)?,
+        (None, None) => Profile::new(name),
     };
     let edits = draft.edits();
     let mut lines = Vec::new();
+    if let Some(imported) = &draft.imported {
+        lines.push(format!("Imported from {}", imported.file.display()));
+    }
+    if let Some(taken) = &draft.certificates {
+        lines.push(format!("Certificates ({})", taken.source));
+    }
     for field in FIELDS {
         let Some(edit) = edits.get(&field.id) else { continue };
         let said = profile.value(field).ok().flatten().and_then(|resolved| resolved.value);
@@ -129,7 +154,14 @@ mod tests {
         };
         let fields =
             BTreeMap::from([("endpoints.cluster_domain".to_owned(), Some("x.example.com".to_owned()))]);
-        let draft = Draft { profile: "s".to_owned(), new: true, step: Step::Network, fields };
+        let draft = Draft {
+            profile: "s".to_owned(),
+            new: true,
+            step: Step::Network,
+            fields,
+            imported: None,
+            certificates: None,
+        };
         keep(&place, &draft).unwrap();
         let path = file(&place, "s").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -142,14 +174,8 @@ mod tests {
         let place = Place { root: folder.path().join("a"), ..other };
         fs::write(folder.path().join(format!("drafts/t-{}.json", place.project())), "{ torn").unwrap();
         assert_eq!(list(&place).len(), 1, "half a file is no draft");
-        keep(&place, &Draft { fields: BTreeMap::new(), ..draft }).unwrap();
+        keep(&place, &Draft { fields: BTreeMap::new(), ..draft.clone() }).unwrap();
         assert!(!path.exists(), "nothing changed is nothing to keep");
-        assert!(
-            keep(
-                &place,
-                &Draft { profile: "../x".into(), new: true, step: Step::Network, fields: BTreeMap::new() }
-            )
-            .is_err()
-        );
+        assert!(keep(&place, &Draft { profile: "../x".into(), ..draft }).is_err());
     }
 }

@@ -154,9 +154,7 @@ impl Executor {
             Effect::ListSites(run) => self.go(move |place| Msg::Sites(run, sites::list(place))),
             Effect::Open(name) => self.go(move |place| Msg::Opened(sites::open(place, &name))),
             Effect::New(name) => self.go(move |_| Msg::Opened(sites::new(&name))),
-            Effect::Import { file, name } => {
-                self.go(move |place| Msg::Opened(sites::import(place, &file, &name)))
-            }
+            Effect::Import { file, name } => self.go(move |_| Msg::Opened(sites::import(&file, &name))),
             Effect::Save(save) => self.go(move |place| Msg::Saved(sites::save(place, *save))),
             Effect::Duplicate { from, to } => {
                 self.go(move |place| Msg::Done(sites::duplicate(place, &from, &to)))
@@ -166,7 +164,7 @@ impl Executor {
             Effect::ReadCertificates { run, site } => {
                 self.go(move |place| Msg::Certificates(run, Box::new(certs::read(place, &site))));
             }
-            Effect::Decode { text, from } => self.go(move |_| Msg::Decoded(certs::decode(&text, &from))),
+            Effect::Decode(text) => self.go(move |_| Msg::Decoded(certs::decode(&text))),
             Effect::DecodeFile(file) => self.go(move |_| Msg::Decoded(certs::decode_file(&file))),
             Effect::MakePlaceholder { site } => self.go(move |_| Msg::Decoded(certs::placeholder(&site))),
             Effect::ListFolder { run, folder } => self.go(move |_| Msg::Folder(run, work::folder(&folder))),
@@ -205,10 +203,12 @@ impl Executor {
                 self.go(move |place| Msg::Told(work::stamp(place, &profile, &image)));
             }
             Effect::StopMachine => self.machine.stop(),
-            Effect::Unwatch => self.watched.store(0, Ordering::SeqCst),
             // Short, and the program may end right after it.
             Effect::CancelRun(profile) => {
                 let _ = self.answers.try_send(Msg::Told(runs::cancel(&self.place, &profile)));
+            }
+            Effect::Replan { watch, build } => {
+                self.go(move |place| Msg::Replanned(watch, work::replan(place, &build)));
             }
             Effect::ReadSizes { watch, profile, run } => {
                 self.go(move |place| Msg::Sizes(watch, runs::sizes(place, &profile, &run)));
@@ -217,7 +217,11 @@ impl Executor {
             Effect::ResumeDraft(name) => self.go(move |place| Msg::Opened(drafts::resume(place, &name))),
             Effect::CompareDraft(name) => self.go(move |place| Msg::Compared(drafts::compare(place, &name))),
             // These two are short, and must be done when the program ends right after.
-            Effect::KeepDraft(draft) => self.told(drafts::keep(&self.place, &draft)),
+            Effect::KeepDraft(draft) => {
+                if let Err(problem) = drafts::keep(&self.place, &draft) {
+                    let _ = self.answers.try_send(Msg::NotKept(problem));
+                }
+            }
             Effect::DiscardDraft(name) => self.told(drafts::discard(&self.place, &name)),
             _ => {}
         }
@@ -230,3 +234,6 @@ impl Executor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::problem::{Problem, Result};
 use crate::progress::Silent;
 use crate::site::certificates::{self, Bundle};
 use crate::site::{Id, ResolvedSite};
-use crate::tui::data::{Pending, Tested};
+use crate::tui::data::{Pending, Source, Tested};
 
 /// Tests the endpoints of these fields with the authorities that the image would trust: those that are
 /// not saved yet, or the profile's.
@@ -25,5 +25,5 @@ pub fn test(place: &Place, site: &ResolvedSite, ids: &[Id], ca: Option<Bundle>) 
 pub fn fetch(site: &ResolvedSite) -> Result<Box<Pending>> {
     let fetched = chain::fetch(site, None, Limits::default(), &Silent)?;
     let fetched = fetched.ok_or_else(|| Problem::new("cancelled"))?;
-    Ok(Box::new(Pending { ca: fetched.ca, server: None, from: fetched.from }))
+    Ok(Box::new(Pending { ca: fetched.ca, server: None, source: Source::Fetched(fetched.from) }))
 }

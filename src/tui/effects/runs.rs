@@ -4,7 +4,8 @@ use super::Place;
 use crate::build::manifest;
 use crate::history::{self, Child, Follow, Step};
 use crate::problem::{Problem, Result};
-use crate::site::FieldFlags;
+use crate::site::resolve::{FlagValues, Lookup};
+use crate::site::{FIELDS, FieldFlags, Sources, files, resolve};
 use crate::tui::build::Sizes;
 use crate::tui::data::Begun;
 use crate::tui::msg::{Build, Msg};
@@ -86,7 +87,13 @@ pub fn build(place: &Place, build: &Build, wanted: &Wanted<'_>) {
     match started {
         Ok((mut child, running)) => {
             let run = running.run.clone();
-            let begun = Begun { run: running.run, logs: logs.clone(), since: Some(running.since), took };
+            let begun = Begun {
+                run: running.run,
+                logs: logs.clone(),
+                since: Some(running.since),
+                took,
+                flags: FlagValues::new(),
+            };
             if wanted.begun(Ok(begun)) {
                 wanted.follow(&logs, &run);
             }
@@ -112,7 +119,13 @@ pub fn join(place: &Place, profile: &str, wanted: &Wanted<'_>) {
         return replay(place, profile, wanted);
     };
     let took = history::last_good(&logs).map(|(_, record)| record.took).unwrap_or_default();
-    let begun = Begun { run: running.run.clone(), logs: logs.clone(), since: Some(running.since), took };
+    let begun = Begun {
+        run: running.run.clone(),
+        logs: logs.clone(),
+        since: Some(running.since),
+        took,
+        flags: flags(place, profile, &logs.join(&running.run)),
+    };
     if wanted.begun(Ok(begun)) {
         wanted.follow(&logs, &running.run);
     }
@@ -127,10 +140,38 @@ pub fn replay(place: &Place, profile: &str, wanted: &Wanted<'_>) {
         wanted.begun(Err(problem));
         return;
     };
-    let begun = Begun { run: past.run.clone(), logs: logs.clone(), since: None, took: Vec::new() };
+    let begun = Begun {
+        run: past.run.clone(),
+        logs: logs.clone(),
+        since: None,
+        took: Vec::new(),
+        flags: flags(place, profile, &past.folder),
+    };
     if wanted.begun(Ok(begun)) {
         wanted.follow(&logs, &past.run);
     }
+}
+
+/// How the settings of a run differ from what its profile says now, as flags. A secret is masked.
+pub(super) fn flags(place: &Place, profile: &str, run: &Path) -> FlagValues {
+    let mut flags = FlagValues::new();
+    let (Some(then), Ok((found, profile))) = (history::settings(run), files::load(&place.root, profile))
+    else {
+        return flags;
+    };
+    let env: &Lookup = &Sources::environment;
+    for field in FIELDS {
+        // One that differs may be why others do: they follow from it.
+        let sources =
+            Sources { profile: Some(&profile), flags: flags.clone(), env: Some(env), ambient: false };
+        let site = resolve(&found.name, &sources).site;
+        let now = site.get(field.id).map(|value| value.shown(field.kind));
+        let then = then.get(&field.path());
+        if now.as_ref() != then {
+            flags.insert(field.id, then.cloned().unwrap_or_default());
+        }
+    }
+    flags
 }
 
 pub fn cancel(place: &Place, profile: &str) -> Result<String> {

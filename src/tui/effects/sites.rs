@@ -45,33 +45,42 @@ fn running(place: &Place, name: &str) -> Option<RunningEntry> {
 pub fn open(place: &Place, name: &str) -> Result<Box<Opened>> {
     let (found, profile) = files::load(&place.root, name)?;
     let warnings = profile.warnings().to_vec();
-    Ok(Box::new(Opened { name: found.name, profile, new: false, warnings, draft: None }))
+    Ok(Box::new(Opened { name: found.name, profile, new: false, imported: None, warnings, draft: None }))
 }
 
 pub fn new(name: &str) -> Result<Box<Opened>> {
     files::check_name(name)?;
     let profile = Profile::new(name);
-    Ok(Box::new(Opened { name: name.to_owned(), profile, new: true, warnings: Vec::new(), draft: None }))
+    Ok(Box::new(Opened {
+        name: name.to_owned(),
+        profile,
+        new: true,
+        imported: None,
+        warnings: Vec::new(),
+        draft: None,
+    }))
 }
 
 /// A `config` file as a profile in memory; nothing is written before it is saved.
-pub fn import(place: &Place, file: &Path, name: &str) -> Result<Box<Opened>> {
-    let _ = place;
+pub fn import(file: &Path, name: &str) -> Result<Box<Opened>> {
+    files::check_name(name)?;
     let bytes =
         fs::read(file).map_err(|e| Problem::usage("the file cannot be read").in_file(file).because(e))?;
     let (profile, warnings) = if file.extension().is_some_and(|e| e == "toml") {
-        (Profile::from_bytes(file, &bytes)?, Vec::new())
+        (Profile::from_bytes(file, &bytes)?.unbound()?, Vec::new())
     } else {
         let mut profile = Profile::new(name);
         let warnings = config_file::import(&mut profile, file, &bytes)?;
         (profile, warnings)
     };
-    Ok(Box::new(Opened { name: name.to_owned(), profile, new: true, warnings, draft: None }))
+    let imported = Some(file.to_owned());
+    Ok(Box::new(Opened { name: name.to_owned(), profile, new: true, imported, warnings, draft: None }))
 }
 
 pub fn save(place: &Place, save: Save) -> Result<Box<Saved>> {
     let Save { name, mut profile, site, unset, certificates, build } = save;
-    let same = profile.path().and_then(Path::file_stem).is_some_and(|stem| *stem == *name);
+    let old = profile.path().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+    let same = old.as_ref() == Some(&name);
     let path = match profile.path() {
         Some(path) if same => path.to_owned(),
         _ => {
@@ -91,6 +100,9 @@ pub fn save(place: &Place, save: Save) -> Result<Box<Saved>> {
     }
     let applied = save::apply(&mut profile, &site, &path, Secrets::LeaveOut)?;
     let mut wrote = Vec::new();
+    if let (None, false, Some(old)) = (&certificates, same, &old) {
+        copy_certificates(place, old, &name)?;
+    }
     if let Some(pending) = certificates {
         let folder = certificates::folder(&place.root, &name);
         files::write(&folder.join("ca.pem"), &pending.ca.pem())?;
@@ -124,16 +136,32 @@ fn remove(path: &Path) -> Result<()> {
 pub fn duplicate(place: &Place, from: &str, to: &str) -> Result<String> {
     let (found, mut profile) = files::load(&place.root, from)?;
     let target = free(place, &found.path, to)?;
+    copy_certificates(place, from, to)?;
     profile.save_as_new(&target)?;
+    Ok(format!("Copied {from} to {}.", target.display()))
+}
+
+/// A profile of another name gets the certificates of the one that it comes from.
+fn copy_certificates(place: &Place, from: &str, to: &str) -> Result<()> {
+    const NAMES: [&str; 2] = ["ca.pem", "server_cert.pem"];
     let (old, new) = (certificates::folder(&place.root, from), certificates::folder(&place.root, to));
-    for name in ["ca.pem", "server_cert.pem"] {
+    if new.exists() && NAMES.iter().any(|name| old.join(name).exists()) {
+        return Err(in_the_way(&new));
+    }
+    for name in NAMES {
         match fs::read(old.join(name)) {
             Ok(bytes) => files::write(&new.join(name), &bytes)?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(Problem::new("the file cannot be read").in_file(old.join(name)).because(e)),
         }
     }
-    Ok(format!("Copied {from} to {}.", target.display()))
+    Ok(())
+}
+
+fn in_the_way(folder: &Path) -> Problem {
+    Problem::usage("a folder with this name is in the way")
+        .in_file(folder)
+        .remedy("move it away, or take another name")
 }
 
 /// Where a profile of another name goes: beside the one that it comes from.
@@ -149,15 +177,17 @@ fn free(place: &Place, beside: &Path, name: &str) -> Result<std::path::PathBuf> 
 pub fn rename(place: &Place, from: &str, to: &str) -> Result<String> {
     let (found, _) = files::load(&place.root, from)?;
     let target = free(place, &found.path, to)?;
+    if let Some(running) = history::running(&runs::logs(place, from)) {
+        return Err(Problem::usage(format!("{from} is being built, into the folder that would be renamed"))
+            .remedy(format!("wait for the run {}, or cancel it", running.run)));
+    }
     let folders = [
         (certificates::folder(&place.root, from), certificates::folder(&place.root, to)),
         (place.root.join("out").join(from), place.root.join("out").join(to)),
     ];
     for (_, new) in &folders {
         if new.exists() {
-            return Err(Problem::usage("a folder with this name is in the way")
-                .in_file(new)
-                .remedy("move it away, or take another name"));
+            return Err(in_the_way(new));
         }
     }
     let failed = |path: &Path, e| Problem::new("cannot be renamed").in_file(path).because(e);
@@ -165,6 +195,7 @@ pub fn rename(place: &Place, from: &str, to: &str) -> Result<String> {
         fs::rename(old, new).map_err(|e| failed(old, e))?;
     }
     fs::rename(&found.path, &target).map_err(|e| failed(&found.path, e))?;
+    super::drafts::rename(place, from, to)?;
     Ok(format!("{from} is now {to}."))
 }
 
@@ -173,5 +204,6 @@ pub fn delete(place: &Place, name: &str) -> Result<String> {
         .ok_or_else(|| Problem::usage(format!("there is no profile {name}")).exit_with(Exit::Usage))?;
     fs::remove_file(&found.path)
         .map_err(|e| Problem::new("the profile cannot be deleted").in_file(&found.path).because(e))?;
+    super::drafts::discard(place, name)?;
     Ok(format!("Deleted {}.", found.path.display()))
 }

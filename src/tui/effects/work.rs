@@ -18,6 +18,7 @@ use crate::site::{Id, KernelSource, ResolvedSite, Sources, certificates, files, 
 use crate::store::Store;
 use crate::tui::build::Sizes;
 use crate::tui::data::{ComponentEntry, FileEntry, GroupEntry, Kernels, Planned};
+use crate::tui::msg::Build;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -28,6 +29,16 @@ pub fn plan(place: &Place, site: &ResolvedSite) -> Result<Box<Planned>> {
     let request = request(place, site, &store, &out);
     let last = history::last_good(&runs::logs(place, &site.name)).map(|(_, record)| record);
     Ok(Box::new(Planned { rows: request.dry_run()?, last }))
+}
+
+/// The plan of a build that was begun before.
+pub fn replan(place: &Place, build: &Build) -> Result<Vec<crate::build::plan::Row>> {
+    let (found, profile) = files::load(&place.root, &build.profile)?;
+    let env: &Lookup = &Sources::environment;
+    let flags = build.flags.clone();
+    let sources = Sources { profile: Some(&profile), flags, env: Some(env), ..Sources::default() };
+    let (site, _) = resolve(&found.name, &sources).into_result()?;
+    Ok(plan(place, &site)?.rows)
 }
 
 /// A build that is only asked, never run.

@@ -27,6 +27,7 @@ pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.say(Role::Ok, text);
             return start::refresh(model);
         }
+        Msg::NotKept(problem) => model.say(Role::Warn, problem.what()),
         Msg::Told(Ok(text)) => model.say(Role::Ok, text),
         Msg::Told(Err(problem)) => explain(model, "That did not work", &problem),
         Msg::Opened(Err(problem))
@@ -108,7 +109,7 @@ fn of_site(model: &mut Model, msg: Msg) {
 /// A person compares the fingerprint: what comes over the network alone is no reason to trust it.
 fn confirm_chain(model: &mut Model) {
     let Some(Ok(pending)) = model.site.as_ref().and_then(|site| site.fetched.value()) else { return };
-    let mut text = vec![format!("This is what {} sent. Nobody has vouched for it yet.", pending.from)];
+    let mut text = vec![format!("This is what {} sent. Nobody has vouched for it yet.", pending.source)];
     for certificate in &pending.ca.certificates {
         text.push(String::new());
         text.push(certificate.info.subject.clone());
@@ -132,12 +133,20 @@ pub fn explain(model: &mut Model, title: &str, problem: &Problem) {
 }
 
 fn open(model: &mut Model, opened: Opened) -> Vec<Effect> {
-    let form = Form::new(&opened.name, opened.profile, model.env.clone(), opened.new);
+    // The machine's own proxies are for sites of which nothing is known.
+    let ambient = opened.new && opened.imported.is_none();
+    let form = Form::new(&opened.name, opened.profile, model.env.clone(), ambient);
     let mut site = Site::new(form);
     site.warnings = opened.warnings;
+    site.imported = opened.imported;
     let mut step = Step::Endpoints;
     if let Some(draft) = opened.draft {
         site.form.replay(draft.edits());
+        site.kept = true;
+        match draft.pending() {
+            Ok(pending) => site.pending = pending,
+            Err(problem) => site.warnings.push(problem),
+        }
         step = draft.step;
         site.visited.extend(Step::ALL.iter().copied().filter(|s| *s <= step));
         model.say(Role::Ok, "This is where you left off.");
@@ -158,6 +167,8 @@ fn keep(model: &mut Model, saved: Saved) -> Vec<Effect> {
     let old = std::mem::replace(&mut site.form.name, saved.name.clone());
     site.form.saved(&saved.name, saved.profile);
     site.pending = None;
+    site.imported = None;
+    site.kept = false;
     model.attend();
     match saved.warnings.first() {
         Some(warning) => {

@@ -16,9 +16,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Starts a build and shows it.
-pub fn begin(model: &mut Model, build: Build, command: String, plan: Vec<plan::Row>) -> Vec<Effect> {
-    let watch = show(model, &build.profile, command, plan);
-    watch.ours = Some(build.clone());
+pub fn begin(model: &mut Model, build: Build, plan: Vec<plan::Row>) -> Vec<Effect> {
+    let watch = show(model, build.clone(), plan);
+    watch.ours = true;
     vec![Effect::Build { watch: watch.number, build: Box::new(build) }]
 }
 
@@ -29,25 +29,23 @@ pub fn join(model: &mut Model, profile: String) -> Vec<Effect> {
         model.screen = Screen::Build;
         return Vec::new();
     }
-    let command = super::super::command::of_profile(&profile);
-    let watch = show(model, &profile, command, Vec::new()).number;
+    let watch = show(model, Build::of(&profile), Vec::new()).number;
     vec![Effect::Join { watch, profile }]
 }
 
 /// Shows the last run of a profile.
 pub fn replay(model: &mut Model, profile: String) -> Vec<Effect> {
-    let command = super::super::command::of_profile(&profile);
-    let watch = show(model, &profile, command, Vec::new());
+    let watch = show(model, Build::of(&profile), Vec::new());
     watch.past = true;
     let watch = watch.number;
     vec![Effect::Replay { watch, profile }]
 }
 
-fn show<'a>(model: &'a mut Model, profile: &str, command: String, plan: Vec<plan::Row>) -> &'a mut Watch {
+fn show(model: &mut Model, build: Build, plan: Vec<plan::Row>) -> &mut Watch {
     model.watches += 1;
     model.result = None;
     model.screen = Screen::Build;
-    let watch = Watch::new(model.watches, profile, command, plan, model.body());
+    let watch = Watch::new(model.watches, build, plan, model.body());
     model.watch.insert(watch)
 }
 
@@ -55,13 +53,19 @@ fn show<'a>(model: &'a mut Model, profile: &str, command: String, plan: Vec<plan
 pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let (now, clock) = (model.now, model.clock());
     let number = match &msg {
-        Msg::Begun(number, _) | Msg::Events(number, _) | Msg::Sizes(number, _) => *number,
+        Msg::Begun(number, _)
+        | Msg::Events(number, _)
+        | Msg::Sizes(number, _)
+        | Msg::Replanned(number, _) => *number,
         _ => return Vec::new(),
     };
     let Some(watch) = model.watch.as_mut().filter(|watch| watch.number == number) else { return Vec::new() };
     match msg {
         Msg::Begun(_, Ok(begun)) => {
-            let Begun { logs, since, took, .. } = *begun;
+            let Begun { logs, since, took, flags, .. } = *begun;
+            if !watch.ours {
+                watch.build.flags = flags;
+            }
             watch.expect(Estimates::of(&took));
             watch.logs = Some(logs);
             watch.past = since.is_none();
@@ -76,6 +80,8 @@ pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 return ended(model);
             }
         }
+        // Without a plan the offer goes by what this run has finished.
+        Msg::Replanned(_, Ok(plan)) => watch.state.replanned(plan),
         Msg::Sizes(_, sizes) => {
             if let Some(result) = &mut model.result {
                 result.sizes = Some(sizes.map(|sizes| *sizes));
@@ -84,6 +90,12 @@ pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// Asks what another attempt would do, if there is something to retry: what has changed meanwhile counts.
+pub fn replan(model: &Model) -> Vec<Effect> {
+    let failed = model.watch.iter().filter(|watch| watch.state.retry().is_some());
+    failed.map(|w| Effect::Replan { watch: w.number, build: Box::new(w.build.clone()) }).collect()
 }
 
 /// There is no run to look at.
@@ -98,9 +110,9 @@ fn ended(model: &mut Model) -> Vec<Effect> {
     let Some(watch) = &model.watch else { return Vec::new() };
     let Some(end) = watch.state.end() else { return Vec::new() };
     if end.outcome != Outcome::Ok {
-        return Vec::new();
+        return replan(model);
     }
-    let result = ResultState::of(&watch.state, &watch.command);
+    let result = ResultState::of(&watch.state, &watch.command());
     let effects = match &watch.state.run {
         Some(run) => {
             let (profile, run) = (result.profile.clone(), run.clone());
@@ -166,10 +178,17 @@ fn done(model: &mut Model, effect: BuildEffect) -> Vec<Effect> {
 /// Starts the same build again. What was finished is in the store, so it goes on where it failed.
 fn retry(model: &mut Model) -> Vec<Effect> {
     let Some(watch) = &model.watch else { return Vec::new() };
-    let state = watch.state.again(&[]);
-    let profile = state.profile.clone();
-    let build = watch.ours.clone().unwrap_or(Build { profile, flags: Default::default() });
-    let effects = begin(model, build, watch.command.clone(), Vec::new());
+    let build = watch.build.clone();
+    if let Some(field) = build.lost() {
+        let text = format!(
+            "It was built with a secret ({}), which is kept nowhere: open {} and start a build there.",
+            field.env, build.profile
+        );
+        model.say(Role::Error, text);
+        return Vec::new();
+    }
+    let state = watch.state.again();
+    let effects = begin(model, build, Vec::new());
     if let Some(watch) = &mut model.watch {
         watch.state = state;
     }
@@ -259,7 +278,7 @@ pub fn answer(model: &mut Model, choice: LeaveChoice) -> Vec<Effect> {
 
 /// Cancels what this program has begun, for a program that is told to end.
 pub fn cancel(model: &mut Model) -> Vec<Effect> {
-    let ours = model.watch.as_mut().filter(|watch| watch.moving() && watch.ours.is_some());
+    let ours = model.watch.as_mut().filter(|watch| watch.moving() && watch.ours);
     let wanted = ours.and_then(|watch| {
         watch.state.answer(LeaveChoice::Cancel)?;
         Some(Effect::CancelRun(watch.state.profile.clone()))

@@ -42,8 +42,13 @@ fn tell(model: &mut Model, at: u64, event: Event) -> Vec<Effect> {
 /// The same build when it is at work.
 fn at_work() -> Model {
     let mut model = started();
-    let begun =
-        Begun { run: "r1".into(), logs: "/project/out/lab/logs".into(), since: Some(NOON), took: Vec::new() };
+    let begun = Begun {
+        run: "r1".into(),
+        logs: "/project/out/lab/logs".into(),
+        since: Some(NOON),
+        took: Vec::new(),
+        flags: Default::default(),
+    };
     update(&mut model, Msg::Begun(1, Ok(Box::new(begun))));
     let logs = "/project/out/lab/logs/r1".into();
     tell(&mut model, 0, Event::RunStarted { run: "r1".into(), profile: "lab".into(), logs });
@@ -70,7 +75,7 @@ fn behaviour_13_the_build_gets_what_the_screen_shows_and_starts_once() {
     });
     assert_eq!(build.unwrap().flags, [(Id::ClusterDomain, "edge.example.com".to_owned())].into());
     assert_eq!(model.screen, Screen::Build);
-    assert!(model.watch.as_ref().unwrap().command.ends_with("--cluster-domain=edge.example.com"));
+    assert!(model.watch.as_ref().unwrap().command().ends_with("--cluster-domain=edge.example.com"));
     let again = go(&mut model, Step::Build);
     assert!(!again.iter().any(|effect| matches!(effect, Effect::Build { .. })), "{again:?}");
 }
@@ -227,7 +232,13 @@ fn behaviour_23_a_build_in_the_background_is_found_again() {
     assert!(matches!(&update(&mut model, Msg::Tick(ms(2100)))[..], [Effect::ListSites(_)]));
     let effects = press(&mut model, &["Home", "Enter"]);
     assert!(matches!(&effects[..], [Effect::Join { watch: 1, .. }]), "{effects:?}");
-    let begun = Begun { run: "r".into(), logs: "/l".into(), since: Some(NOON - 60), took: Vec::new() };
+    let begun = Begun {
+        run: "r".into(),
+        logs: "/l".into(),
+        since: Some(NOON - 60),
+        took: Vec::new(),
+        flags: Default::default(),
+    };
     update(&mut model, Msg::Begun(1, Ok(Box::new(begun))));
     tell(&mut model, 0, Event::RunStarted { run: "r".into(), profile: "lab".into(), logs: "/l".into() });
     at(&mut model, 12_100);
@@ -244,7 +255,13 @@ fn the_last_build_of_a_profile_is_shown_again() {
         matches!(&effects[..], [Effect::Replay { watch: 1, profile }] if profile == "lab"),
         "{effects:?}"
     );
-    let begun = Begun { run: "r1".into(), logs: "/l".into(), since: None, took: Vec::new() };
+    let begun = Begun {
+        run: "r1".into(),
+        logs: "/l".into(),
+        since: None,
+        took: Vec::new(),
+        flags: Default::default(),
+    };
     update(&mut model, Msg::Begun(1, Ok(Box::new(begun))));
     tell(&mut model, 0, Event::RunStarted { run: "r1".into(), profile: "lab".into(), logs: "/l".into() });
     assert!(!model.moving(), "nothing goes on");

@@ -10,7 +10,7 @@ mod site;
 mod start;
 
 use super::keys::{self, Action, Key};
-use super::model::{Model, Screen};
+use super::model::{Model, Screen, Site};
 use super::msg::{Effect, Msg};
 use super::overlay::{Menu, Overlay};
 use super::rows;
@@ -19,6 +19,20 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// Takes one message.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let opens = matches!(msg, Msg::Opened(_));
+    let revision = |model: &Model| model.site.as_ref().map(Site::revision);
+    let before = revision(model).filter(|_| !opens);
+    let effects = take(model, msg);
+    if before.is_some()
+        && before != revision(model)
+        && let Some(site) = &mut model.site
+    {
+        site.touched = Some(model.now);
+    }
+    effects
+}
+
+fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Tick(now) => {
             model.now = now.max(model.now);
@@ -26,7 +40,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             if let Some(watch) = &mut model.watch {
                 watch.tick(now);
             }
-            start::watch_running(model)
+            let mut effects = start::watch_running(model);
+            effects.extend(quit::keep_when_settled(model));
+            effects
         }
         Msg::Resize(columns, lines) => {
             model.size = (columns, lines);
@@ -45,7 +61,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Wheel { up } => wheel(model, up),
         Msg::Signal(exit) => quit::signal(model, exit),
         msg @ (Msg::Console(..) | Msg::MachineEnded(..)) => machine::take(model, msg),
-        msg @ (Msg::Begun(..) | Msg::Events(..) | Msg::Sizes(..)) => build::take(model, msg),
+        msg @ (Msg::Begun(..) | Msg::Events(..) | Msg::Sizes(..) | Msg::Replanned(..)) => {
+            build::take(model, msg)
+        }
         Msg::Resumed => vec![Effect::Repaint],
         answer => answers::take(model, answer),
     }
@@ -205,5 +223,9 @@ pub(super) fn edit_line(line: &mut super::line::Line, key: Key) -> bool {
 
 #[cfg(test)]
 mod build_tests;
+#[cfg(test)]
+mod command_tests;
+#[cfg(test)]
+mod draft_tests;
 #[cfg(test)]
 mod tests;

@@ -63,7 +63,7 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
             if key.code == KeyCode::Tab {
                 let text = paste.area.lines().join("\n");
                 model.overlay = Some(Overlay::Paste(paste));
-                return vec![Effect::Decode { text: text.into_bytes(), from: "pasted".to_owned() }];
+                return vec![Effect::Decode(text.into_bytes())];
             }
             if let Some(event) = plain_event(key) {
                 paste.area.input_without_shortcuts(event);
@@ -129,7 +129,7 @@ pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
 fn decode_when_whole(paste: &Paste) -> Vec<Effect> {
     let text = paste.area.lines().join("\n");
     if text.trim_end().ends_with("-----END CERTIFICATE-----") {
-        vec![Effect::Decode { text: text.into_bytes(), from: "pasted".to_owned() }]
+        vec![Effect::Decode(text.into_bytes())]
     } else {
         Vec::new()
     }
@@ -142,6 +142,7 @@ fn answer(model: &mut Model, ask: Ask) -> Vec<Effect> {
         Choice::Delete(name) => vec![Effect::Delete(name)],
         Choice::ResumeDraft(name) => vec![Effect::ResumeDraft(name)],
         Choice::CompareDraft(name) => vec![Effect::CompareDraft(name)],
+        Choice::OpenSaved(name) => vec![Effect::DiscardDraft(name.clone()), Effect::Open(name)],
         Choice::DiscardDraft(name) => {
             let mut effects = vec![Effect::DiscardDraft(name)];
             effects.extend(start::refresh(model));
@@ -174,9 +175,16 @@ fn wrong(model: &Model, prompt: &Prompt) -> Option<String> {
         });
     }
     let own = model.site.as_ref().map(|site| site.form.name.as_str());
-    let same = matches!(prompt.purpose, Purpose::SaveAs | Purpose::SaveToBuild) && own == Some(name);
-    (start::entry(model, name).is_some() && !same)
-        .then(|| format!("there is a profile {name} already; take another name"))
+    let same = prompt.purpose == Purpose::SaveAs && own == Some(name);
+    if same {
+        None
+    } else if start::entry(model, name).is_some() {
+        Some(format!("there is a profile {name} already; take another name"))
+    } else {
+        let unsaved =
+            || format!("something of {name} is not saved yet; go on with that, or take another name");
+        start::draft(model, name).map(|_| unsaved())
+    }
 }
 
 fn typed(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
@@ -189,7 +197,6 @@ fn typed(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
     match prompt.purpose {
         Purpose::NewSite => vec![Effect::New(name)],
         Purpose::SaveAs => site::save_as(model, &name, false),
-        Purpose::SaveToBuild => site::save_as(model, &name, true),
         Purpose::Duplicate(from) => vec![Effect::Duplicate { from, to: name }],
         Purpose::Rename(from) => vec![Effect::Rename { from, to: name }],
         Purpose::ImportAs(file) => vec![Effect::Import { file, name }],

@@ -176,7 +176,7 @@ pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     let Some(site) = &mut model.site else { return Vec::new() };
     if site.step == Step::Certificates && text.contains("-----BEGIN") {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        return vec![Effect::Decode { text: text.into_bytes(), from: "pasted".to_owned() }];
+        return vec![Effect::Decode(text.into_bytes())];
     }
     if site.form.editor().is_none() {
         model.say(Role::Warn, "Nothing here takes a text. Go to a text field, then paste.");
@@ -335,7 +335,8 @@ pub fn cancel_checks(model: &mut Model) -> bool {
 pub fn take_certificates(model: &mut Model, pending: Pending) {
     let (clock, now) = (model.clock(), model.now);
     if let Some(site) = &mut model.site {
-        let text = format!("Certificates taken ({}). They are written when you save or build.", pending.from);
+        let text =
+            format!("Certificates taken ({}). They are written when you save or build.", pending.source);
         super::super::certificates::take(site, pending, clock, now);
         model.say(Role::Ok, text);
     }
@@ -373,22 +374,22 @@ pub fn save_as(model: &mut Model, name: &str, build: bool) -> Vec<Effect> {
 
 /// Builds what the screen shows.
 pub fn build(model: &mut Model) -> Vec<Effect> {
-    let Some(site) = &model.site else { return Vec::new() };
     let mut effects = super::quit::keep_draft(model);
+    let Some(site) = &model.site else { return Vec::new() };
     let build = Build { profile: site.form.name.clone(), flags: site.form.flags() };
-    let command = super::super::command::line(site);
     let plan = match site.plan.value() {
         Some(Ok(planned)) => planned.rows.clone(),
         _ => Vec::new(),
     };
-    effects.extend(super::build::begin(model, build, command, plan));
+    effects.extend(super::build::begin(model, build, plan));
     effects
 }
 
 /// The run of this site, which is there already.
 fn show_build(model: &mut Model) -> Vec<Effect> {
-    let effects = super::quit::keep_draft(model);
+    let mut effects = super::quit::keep_draft(model);
     model.screen = Screen::Build;
+    effects.extend(super::build::replan(model));
     effects
 }
 

@@ -1,6 +1,6 @@
 //! The start screen: profiles, what was not saved, what still runs.
 
-use super::super::data::SiteEntry;
+use super::super::data::{DraftEntry, SiteEntry};
 use super::super::keys::Action;
 use super::super::line::Line;
 use super::super::model::{Model, Screen};
@@ -32,7 +32,7 @@ pub fn watch_running(model: &mut Model) -> Vec<Effect> {
 pub fn show(model: &mut Model) -> Vec<Effect> {
     let mut effects = super::quit::keep_draft(model);
     if let Some(site) = model.site.take() {
-        if site.form.changed() {
+        if site.changed() {
             model.say(Role::Info, format!("What you changed of {} is kept.", site.form.name));
         }
         model.start_focus = Some(Row::Site(site.form.name));
@@ -46,21 +46,18 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     let focus = model.focus();
     match (action, focus) {
         (Action::Activate | Action::Next, Some(Row::Do(action, _))) => act(model, action),
-        (Action::Activate, Some(Row::Site(name))) => vec![Effect::Open(name)],
+        (Action::Activate, Some(Row::Site(name))) => {
+            if draft(model, &name).is_some() {
+                let open = ("Throw it away and open the profile", Choice::OpenSaved(name.clone()));
+                return ask_of_draft(model, name, open);
+            }
+            vec![Effect::Open(name)]
+        }
         (Action::Activate, Some(Row::Running(name))) => build::join(model, name),
         (Action::LastRun, Some(Row::Site(name))) => build::replay(model, name),
         (Action::Activate, Some(Row::Draft(name))) => {
-            model.overlay = Some(Overlay::Ask(Ask::new(
-                format!("What was not saved of {name}"),
-                draft_text(model, &name),
-                vec![
-                    ("Go on with it", Choice::ResumeDraft(name.clone())),
-                    ("Compare it with the profile", Choice::CompareDraft(name.clone())),
-                    ("Throw it away", Choice::DiscardDraft(name)),
-                    ("Cancel", Choice::Stay),
-                ],
-            )));
-            Vec::new()
+            let drop = ("Throw it away", Choice::DiscardDraft(name.clone()));
+            ask_of_draft(model, name, drop)
         }
         (Action::NewSite, _) => {
             prompt(
@@ -101,9 +98,14 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         (Action::Delete, Some(Row::Site(name))) => {
             let path = entry(model, &name).map(|e| e.path.display().to_string()).unwrap_or_default();
+            let mut text =
+                vec![format!("This removes {path}."), "Its images and certificates stay.".to_owned()];
+            if draft(model, &name).is_some() {
+                text.push("What was not saved of it goes too.".to_owned());
+            }
             model.overlay = Some(Overlay::Ask(Ask::new(
                 format!("Delete the profile {name}?"),
-                vec![format!("This removes {path}."), "Its images and certificates stay.".to_owned()],
+                text,
                 vec![("Cancel", Choice::Stay), ("Delete", Choice::Delete(name))],
             )));
             Vec::new()
@@ -112,16 +114,29 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
-fn draft_text(model: &Model, name: &str) -> Vec<String> {
-    let drafts = model.start.value().and_then(|sites| sites.as_ref().ok());
-    let draft = drafts.and_then(|sites| sites.drafts.iter().find(|draft| draft.name == name));
-    draft
-        .map(|draft| {
-            let settings = if draft.edits == 1 { "setting" } else { "settings" };
-            let ago = super::super::words::ago(model.clock() - draft.at);
-            vec![format!("{} {settings} changed, {ago}.", draft.edits)]
-        })
-        .unwrap_or_default()
+/// What is to be done with what was not saved; `drop` is the way that throws it away.
+fn ask_of_draft(model: &mut Model, name: String, drop: (&str, Choice)) -> Vec<Effect> {
+    let text = draft(model, &name).map(|draft| {
+        let ago = super::super::words::ago(model.clock() - draft.at);
+        format!("{}, {ago}.", draft.what())
+    });
+    model.overlay = Some(Overlay::Ask(Ask::new(
+        format!("What was not saved of {name}"),
+        text.into_iter().collect(),
+        vec![
+            ("Go on with it", Choice::ResumeDraft(name.clone())),
+            ("Compare it with the profile", Choice::CompareDraft(name)),
+            drop,
+            ("Cancel", Choice::Stay),
+        ],
+    )));
+    Vec::new()
+}
+
+/// What was not saved of a profile.
+pub fn draft<'a>(model: &'a Model, name: &str) -> Option<&'a DraftEntry> {
+    let sites = model.start.value()?.as_ref().ok()?;
+    sites.drafts.iter().find(|draft| draft.name == name)
 }
 
 /// The entry of a profile.

@@ -251,8 +251,14 @@ fn behaviour_09_every_value_has_its_origin_and_one_key_restores_the_default() {
     }
     let mut model = wizard_with(env);
     let profile = Profile::new("new");
-    let opened =
-        super::super::data::Opened { name: "new".into(), profile, new: true, warnings: vec![], draft: None };
+    let opened = super::super::data::Opened {
+        name: "new".into(),
+        profile,
+        new: true,
+        imported: None,
+        warnings: vec![],
+        draft: None,
+    };
     update(&mut model, Msg::Opened(Ok(Box::new(opened))));
     assert_eq!(
         site(&model).form.origin(Id::HttpsProxy),
@@ -453,13 +459,14 @@ fn behaviour_18_unsaved_input_is_kept_after_each_step_and_offered_again() {
     // Through a file and back.
     let text = serde_json::to_string(&draft).unwrap();
     let back: Draft = serde_json::from_str(&text).unwrap();
-    assert_eq!(back, draft);
+    assert_eq!(back, *draft);
     let mut again = wizard();
     let profile = Profile::from_bytes("/project/profiles/lab.toml".as_ref(), LAB.as_bytes()).unwrap();
     let opened = super::super::data::Opened {
         name: "lab".into(),
         profile,
         new: false,
+        imported: None,
         warnings: vec![],
         draft: Some(back),
     };
@@ -629,7 +636,7 @@ proptest! {
             buffer(&model);
             prop_assert!(model.contexts().len() >= 3);
             if let Some(site) = &model.site {
-                let draft = Draft::of(&site.form, site.step);
+                let draft = Draft::of(site);
                 prop_assert_eq!(&draft.edits(), site.form.edits());
             }
         }

@@ -7,7 +7,7 @@ use super::super::build::tests::{Input, feed, input};
 use super::super::build::{BuildState, ResultAction, ResultState, Trial, Watch};
 use super::super::keys::Key;
 use super::super::model::{Model, Screen};
-use super::super::msg::Msg;
+use super::super::msg::{Build, Msg};
 use super::super::testing::{buffer, wizard};
 use super::super::theme::Theme;
 use super::super::update::update;
@@ -49,7 +49,7 @@ fn pictures(name: &str, mut draw: impl FnMut((u16, u16), &Theme) -> Buffer) {
 /// The whole wizard with this build on its screen.
 fn build(name: &str, state: BuildState) {
     let mut model = wizard();
-    let mut watch = Watch::new(1, &state.profile, String::new(), Vec::new(), model.body());
+    let mut watch = Watch::new(1, Build::of(&state.profile), Vec::new(), model.body());
     watch.state = state;
     model.watch = Some(watch);
     model.screen = Screen::Build;
@@ -67,7 +67,7 @@ fn whole(name: &str, model: &mut Model) {
 fn result(name: &str, state: ResultState) {
     let mut model = wizard();
     let profile = state.profile.clone();
-    model.watch = Some(Watch::new(1, &profile, String::new(), Vec::new(), model.body()));
+    model.watch = Some(Watch::new(1, Build::of(&profile), Vec::new(), model.body()));
     model.result = Some(state);
     model.screen = Screen::Result;
     whole(name, &mut model);

@@ -254,8 +254,7 @@ impl<'a> Painter<'a> {
         let sites = self.model.start.value().and_then(|s| s.as_ref().ok());
         let draft = sites.and_then(|sites| sites.drafts.iter().find(|draft| draft.name == name));
         let text = draft.map_or_else(String::new, |draft| {
-            let count = words::count_of(draft.edits as u64, "setting");
-            format!("{count} changed {}", words::ago(self.model.clock() - draft.at))
+            format!("{} {}", draft.what(), words::ago(self.model.clock() - draft.at))
         });
         Line::from(vec![
             self.pointer(focused),

@@ -116,7 +116,8 @@ fn full_start() -> Model {
         entry("old-format", false, Some("the profile is not valid TOML"), None),
         entry("warehouse", false, None, None),
     ];
-    let drafts = vec![DraftEntry { name: "warehouse".to_owned(), at: NOON - 240, edits: 3 }];
+    let drafts =
+        vec![DraftEntry { name: "warehouse".to_owned(), at: NOON - 240, edits: 3, more: Vec::new() }];
     let running = vec![RunningEntry { profile: "north".to_owned(), since: NOON - 65 }];
     let run = model.start.begin(model.now);
     update(&mut model, Msg::Sites(run, Ok(Sites { sites, drafts, running })));
