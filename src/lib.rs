@@ -10,7 +10,8 @@
 //! | 1 mechanism | [`store`], [`oci`], [`docker`], [`debian`], [`initramfs`] | formats |
 //!
 //! Small modules serve every floor: [`problem`] (errors as people see them), [`progress`] (how long work tells
-//! that it moves, and learns that it must stop) and [`replace`] (files that are there whole or not at all).
+//! that it moves, and learns that it must stop), [`process`] (programs that can be stopped), [`replace`] (files
+//! that are there whole or not at all), [`secret`] (what is masked) and [`near`] ("did you mean").
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -26,12 +27,15 @@ pub mod initramfs;
 pub mod kernel;
 pub mod lint;
 pub mod linuxkit;
+pub mod near;
 pub mod oci;
 pub mod probe;
 pub mod problem;
+pub mod process;
 pub mod progress;
 pub mod publish;
 pub mod replace;
+pub mod secret;
 pub mod site;
 pub mod store;
 pub mod tui;

@@ -5,7 +5,7 @@ use super::run::Task;
 use crate::initramfs::cpio::Inodes;
 use crate::initramfs::overlap::{self, Member};
 use crate::initramfs::segment::{self, Options, Segment};
-use crate::initramfs::{Content, Kind, Tree};
+use crate::initramfs::{Content, Tree};
 use crate::linuxkit::{self, Piece, Plan, Trees};
 use crate::oci::{self, Image};
 use crate::problem::{Problem, Result};
@@ -344,13 +344,4 @@ pub fn bytes_of(store: &Store, content: &Content) -> Result<Vec<u8>> {
         .copy(&crate::initramfs::TreePath::root(), content, &mut out)
         .map_err(|e| Problem::new("a file in the store cannot be read").because(e))?;
     Ok(out)
-}
-
-/// The file at a path of a tree, if it is one.
-pub fn file_at<'t>(tree: &'t Tree, path: &str) -> Option<&'t Content> {
-    let path = crate::initramfs::TreePath::new(path).ok()?;
-    match &tree.get(&path)?.kind {
-        Kind::File(content) => Some(content),
-        _ => None,
-    }
 }

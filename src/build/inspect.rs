@@ -5,6 +5,7 @@ use crate::initramfs::cpio::Entry;
 use crate::initramfs::members::{self, Member};
 use crate::kernel::bzimage;
 use crate::problem::{Problem, Result};
+use crate::secret::MASK;
 use crate::site::Kind;
 use crate::site::certificates::{Bundle, Info};
 use crate::store::Digest;
@@ -148,11 +149,8 @@ fn pairs(bytes: &[u8]) -> BTreeMap<String, String> {
         let (key, value) = line.trim().split_once('=')?;
         let value = value.trim_matches(['"', '\'']);
         let kind = if key.to_ascii_lowercase().contains("proxy") { Kind::Proxy } else { Kind::Text };
-        let value = if key.contains("PASSWORD") && !value.is_empty() {
-            "*****".to_owned()
-        } else {
-            kind.masked(value)
-        };
+        let value =
+            if key.contains("PASSWORD") && !value.is_empty() { MASK.to_owned() } else { kind.masked(value) };
         (!key.starts_with('#')).then(|| (key.to_owned(), value))
     };
     text.lines().filter_map(pair).collect()

@@ -3,13 +3,13 @@
 use super::build::{CrateRecord, store_problem};
 use super::workspace::{self, Workspace};
 use crate::problem::{Problem, Result};
+use crate::process::Group;
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Key, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -18,6 +18,8 @@ use std::time::Duration;
 /// Static programs need no musl: glibc's own static library is linked.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PROFILE: &str = "guest";
+/// The last lines of cargo that are told when it fails.
+const TAIL: usize = 60;
 /// Change when the same sources would give other bytes.
 const VERSION: &str = "static program 2";
 
@@ -239,8 +241,7 @@ fn cargo_build(
         .env("SOURCE_DATE_EPOCH", "0")
         .env("CARGO_TERM_COLOR", "never")
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0);
+        .stderr(Stdio::piped());
     // The same packages in every call: the features of a crate that several share follow from what is
     // selected together, and a program is to have the same bytes whether it is built alone or with all.
     let mut packages: BTreeSet<&str> = workspace.guests().map(|(package, _)| package).collect();
@@ -251,55 +252,36 @@ fn cargo_build(
     for package in packages {
         command.args(["-p", package]);
     }
-    let mut child = command.spawn().map_err(|e| missing_tool("cargo", &e))?;
-    let stderr = child.stderr.take();
-    let (send, lines) = std::sync::mpsc::channel::<String>();
-    let status = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for line in stderr.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
-                let Ok(line) = line else { break };
-                let _ = send.send(line);
+    let mut group = Group::start(&mut command).map_err(|e| missing_tool("cargo", &e))?;
+    let stderr = group.child.stderr.take();
+    let total = crates_to_compile(workspace, wanted);
+    let (status, tail) = std::thread::scope(|scope| {
+        let hear = scope.spawn(move || {
+            let mut tail: VecDeque<String> = VecDeque::new();
+            let mut done = 0;
+            for line in
+                stderr.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(io::Result::ok)
+            {
+                if line.trim_start().starts_with("Compiling ") && total > 0 {
+                    done = total.min(done + 1);
+                    progress.at(done, total, Unit::Items);
+                }
+                progress.log(&line);
+                if tail.len() == TAIL {
+                    tail.pop_front();
+                }
+                tail.push_back(line);
             }
+            tail
         });
-        let mut tail: Vec<String> = Vec::new();
-        let total = crates_to_compile(workspace, wanted);
-        let mut done = 0;
-        let mut hear = |line: String, tail: &mut Vec<String>| {
-            if line.trim_start().starts_with("Compiling ") && total > 0 {
-                done = total.min(done + 1);
-                progress.at(done, total, Unit::Items);
-            }
-            progress.log(&line);
-            tail.push(line);
-            if tail.len() > 60 {
-                tail.remove(0);
-            }
-        };
-        loop {
-            match lines.recv_timeout(Duration::from_millis(100)) {
-                Ok(line) => hear(line, &mut tail),
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    break child.wait().map(|s| (s, tail));
-                }
-            }
-            if progress.cancelled() {
-                if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-                }
-                let _ = child.wait();
-                break Err(io::ErrorKind::Interrupted.into());
-            }
-        }
+        let status = group.wait(progress, Duration::ZERO, || ());
+        (status, hear.join().unwrap_or_default())
     });
-    let (status, tail) = match status {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => {
-            return Err(Problem::cancelled());
-        }
-        other => other.map_err(|e| Problem::new("cargo cannot be watched").because(e))?,
-    };
+    let status = status
+        .map_err(|e| Problem::new("cargo cannot be watched").because(e))?
+        .ok_or_else(Problem::cancelled)?;
     if !status.success() {
-        let said = tail.join("\n");
+        let said = Vec::from(tail).join("\n");
         let mut problem =
             Problem::new("our own programs could not be built").because(io::Error::other(said.clone()));
         if said.contains("can't find crate for `std`") || said.contains("can't find crate for `core`") {

@@ -8,10 +8,11 @@
 //!
 //! The lists of a suite are kept in `<store>/apt/`, one folder for each suite and mirror.
 
-use super::run::{Output, mask, run};
+use super::run::{Output, run};
 use super::sources::{self, Archives};
 use super::{Error, lock::Package};
 use crate::progress::{Progress, Unit};
+use crate::secret::{mask, mask_urls};
 use crate::store::{Digest, Hasher, Lock, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -124,7 +125,7 @@ impl Apt {
         }
         let mut found = Vec::new();
         for line in output.stdout.lines().filter(|l| l.starts_with('\'')) {
-            let package = parse_uri_line(line).ok_or_else(|| Error::Answer(mask(line)))?;
+            let package = parse_uri_line(line).ok_or_else(|| Error::Answer(mask_urls(line)))?;
             if !leave_out.contains(&package.name) {
                 found.push(package);
             }
@@ -498,18 +499,7 @@ fn parse_uri_line(line: &str) -> Option<Package> {
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digit = |b: Option<u8>| char::from(b?).to_digit(16);
-            let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
-            out.push(u8::try_from(value).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
+    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 fn said(output: Output) -> Vec<String> {

@@ -3,6 +3,7 @@
 use super::definition::Origin;
 use super::options::Id;
 use super::yaml::{Key, Mark, Node, Value};
+use crate::near::nearest;
 use crate::problem::{Problem, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +34,7 @@ impl<'a> Fields<'a> {
                 key.mark.line,
                 Some(key.mark.column),
             );
-            return Err(match nearest(&key.text, accepted) {
+            return Err(match nearest(&key.text, accepted.iter().copied()) {
                 Some(near) => problem.remedy(format!("did you mean `{near}`?")),
                 None => problem.remedy(format!("accepted: {}", accepted.join(", "))),
             });
@@ -225,34 +226,4 @@ pub fn octal(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.len() <= 7 && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
     let mode = u32::from_str_radix(text, 8).ok()?;
     (digits && mode <= 0o7777).then_some(mode)
-}
-
-/// The accepted key that is closest to `key`, if one is close.
-fn nearest(key: &str, accepted: &[&'static str]) -> Option<&'static str> {
-    if key.len() > 64 {
-        return None;
-    }
-    let lower = key.to_lowercase();
-    accepted
-        .iter()
-        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), *candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -1,15 +1,11 @@
 //! From a name to a connection: extra hosts, DNS, TCP, and the proxy's CONNECT.
 
-use super::target::{self, Proxy, Target};
+use super::target::{self, Target};
 use super::tls::{self, Shown, Trust};
 use super::{Failure, Limits, Outcome, Phase};
 use crate::site::{Id, ResolvedSite};
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hookos_guest::tunnel::{Proxy, Refusal};
+use hyper::StatusCode;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -208,35 +204,22 @@ fn unreachable(address: SocketAddr, error: &io::Error, of_proxy: bool) -> Failur
     Failure::new(Phase::Tcp, brief, why).remedy(remedy)
 }
 
-/// Asks the proxy for the way to the server (CONNECT, RFC 9110 section 9.3.6).
+/// Asks the proxy for the way to the server.
 async fn tunnel(
     stream: TcpStream,
     proxy: &Proxy,
     target: &Target,
     in_extra_hosts: bool,
 ) -> Result<Box<dyn Stream>, Failure> {
-    let broken = |e: &dyn std::fmt::Display| {
-        let why = format!("the proxy {proxy} does not speak as a proxy does: {e}");
-        Failure::new(Phase::Proxy, "not a proxy", why)
-            .remedy("see that network.https_proxy names an HTTP proxy and its port")
-    };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
-    let carried = tokio::spawn(async move { connection.with_upgrades().await });
-    let name = target.to_string();
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = name.parse().map_err(|e| broken(&e))?;
-    request.headers_mut().insert(HOST, HeaderValue::from_str(&name).map_err(|e| broken(&e))?);
-    if let Some(authorization) = &proxy.authorization {
-        request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+    match proxy.connect(stream, &target.to_string()).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(Refusal::Status(status)) => Err(refused(proxy, target, status, in_extra_hosts)),
+        Err(Refusal::Broken(e)) => {
+            let why = format!("{proxy} does not behave like a proxy: {e}");
+            Err(Failure::new(Phase::Proxy, "not a proxy", why)
+                .remedy("check that network.https_proxy names an HTTP proxy and its port"))
+        }
     }
-    let answer = sender.send_request(request).await.map_err(|e| broken(&e))?;
-    if !answer.status().is_success() {
-        carried.abort();
-        return Err(refused(proxy, target, answer.status(), in_extra_hosts));
-    }
-    let upgraded = hyper::upgrade::on(answer).await.map_err(|e| broken(&e))?;
-    Ok(Box::new(TokioIo::new(upgraded)))
 }
 
 fn refused(proxy: &Proxy, target: &Target, status: StatusCode, in_extra_hosts: bool) -> Failure {
@@ -246,7 +229,7 @@ fn refused(proxy: &Proxy, target: &Target, status: StatusCode, in_extra_hosts: b
         format!("the proxy answers {code}"),
         format!("the proxy {proxy} answered {status} when it was asked for {target}"),
     );
-    failure.remedy(match (code, proxy.authorization.is_some()) {
+    failure.remedy(match (code, proxy.has_login()) {
         (407, false) => {
             "it wants a user name and password: give them with HOOKOS_HTTPS_PROXY in the environment"
                 .to_owned()

@@ -2,10 +2,8 @@
 
 use super::{Failure, Phase};
 use crate::site::{Id, ResolvedSite};
-use hyper::header::HeaderValue;
-use hyper_util::client::proxy::matcher::Matcher;
+use hookos_guest::tunnel::Proxy;
 use std::fmt;
-use std::net::Ipv4Addr;
 
 /// Where an endpoint whose field says nothing else is: the image uses HTTPS only.
 const HTTPS: u16 = 443;
@@ -65,47 +63,15 @@ pub fn parse(text: &str, port: u16, id: Id, label: String) -> Target {
     Target { id, label, host: host.to_owned(), port }
 }
 
-/// The proxy that stands before a server.
-#[derive(Clone)]
-pub struct Proxy {
-    pub host: String,
-    pub port: u16,
-    /// Sensitive: never shown.
-    pub authorization: Option<HeaderValue>,
-}
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
 /// The proxy on the way to a server, by the rules of the image: it takes `http://HOST:PORT` alone, and
 /// never for the machine itself. The failure does not show the value, which may hold a password.
 pub fn proxy(https_proxy: &str, no_proxy: &str, target: &Target) -> Result<Option<Proxy>, Failure> {
-    let own = target.host == "localhost" || target.host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback());
-    if https_proxy.is_empty() || own {
-        return Ok(None);
-    }
-    let wrong = || {
+    Proxy::to(&target.host, target.port, https_proxy, no_proxy).map_err(|_| {
         Failure::new(
             Phase::Proxy,
             "unusable proxy",
             "https_proxy is not of the form http://HOST:PORT, as the image needs it",
         )
         .remedy("give network.https_proxy in this form, also for a proxy that carries TLS")
-    };
-    let uri = format!("https://{target}").parse().map_err(|_| wrong())?;
-    let way = |no: &str| Matcher::builder().https(https_proxy).no(no).build().intercept(&uri);
-    // Asked first without exceptions: a value that the matcher does not take must not mean "no proxy".
-    let proxy = way("").ok_or_else(wrong)?;
-    if proxy.uri().scheme_str() != Some("http") {
-        return Err(wrong());
-    }
-    if way(no_proxy).is_none() {
-        return Ok(None);
-    }
-    let host = proxy.uri().host().ok_or_else(wrong)?.trim_matches(['[', ']']).to_owned();
-    let port = proxy.uri().port_u16().unwrap_or(80);
-    Ok(Some(Proxy { host, port, authorization: proxy.basic_auth().cloned() }))
+    })
 }

@@ -6,9 +6,9 @@ use super::field::{Field, Kind};
 use super::fields::FIELDS;
 use super::profile::{Extra, Profile, line_column, no_credentials};
 use super::resolve::{ResolvedSite, together};
-use super::secret;
 use super::value::Value;
 use crate::problem::{Problem, Result};
+use crate::secret;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -4,8 +4,8 @@
 //! `config.template` key, env_config key, validation, help, docs/fields.md and every screen.
 
 use super::fields::{FIELDS, Id};
-use super::secret;
 use super::value::Value;
+use crate::secret;
 
 /// A table of the profile. The order here is the order in files and on screens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

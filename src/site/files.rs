@@ -1,7 +1,7 @@
 //! Files of a site on disk: where profiles are found, and writes that are whole or not at all.
 
-use super::near::nearest;
 use super::profile::Profile;
+use crate::near::nearest;
 use crate::problem::{Problem, Result};
 use crate::replace::Replacement;
 use std::fs::{self, File};

@@ -10,6 +10,7 @@
 //! | what to do about an error of the floor below | [`remedies`] |
 //! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
 
+pub use crate::secret;
 pub mod certificates;
 pub mod config_file;
 pub mod docs;
@@ -19,14 +20,12 @@ pub mod fields;
 pub mod files;
 pub mod flags;
 pub mod migrate;
-mod near;
 pub mod pem_file;
 pub mod placeholder;
 pub mod profile;
 mod remedies;
 pub mod resolve;
 pub mod save;
-pub mod secret;
 pub mod segment;
 pub mod value;
 

@@ -6,7 +6,7 @@
 //! there; `~` is not, because it expands.) Only `extra_hosts` has blanks; its line is double-quoted.
 
 use super::field::Kind;
-use super::secret::mask;
+use crate::secret::mask;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A valid value.

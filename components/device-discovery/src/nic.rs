@@ -1,33 +1,8 @@
 //! The card that the machine booted from, found by `worker_id`, and its IPv4 address.
 
 use crate::place::Place;
-use std::fmt;
+use hookos_guest::mac::Mac;
 use std::net::Ipv4Addr;
-
-/// An Ethernet address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mac([u8; 6]);
-
-impl Mac {
-    /// Six pairs of hex digits with `:` or `-` between them, in any case.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.trim().split([':', '-']);
-        let mut bytes = [0; 6];
-        for byte in &mut bytes {
-            let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            *byte = u8::from_str_radix(part, 16).ok()?;
-        }
-        // All zeros is the loopback interface.
-        (parts.next().is_none() && bytes != [0; 6]).then_some(Self(bytes))
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
 
 /// A card with an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +97,6 @@ fn addresses(place: &Place) -> Vec<(String, Ipv4Addr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn cards() -> Vec<(String, Mac)> {
         let mac = |text| Mac::parse(text).unwrap();
@@ -165,16 +139,5 @@ mod tests {
             assert!(text.contains(word) && text.contains("eth1"), "{text}");
         }
         assert!(choose(None, &[], &[]).unwrap_err().contains("no network card at all"));
-    }
-
-    proptest! {
-        #[test]
-        fn macs_come_back(bytes in any::<[u8; 6]>(), text in ".{0,20}") {
-            let mac = Mac(bytes);
-            let want = (bytes != [0; 6]).then_some(mac);
-            prop_assert_eq!(Mac::parse(&mac.to_string()), want);
-            prop_assert_eq!(Mac::parse(&mac.to_string().to_uppercase().replace(':', "-")), want);
-            let _ = Mac::parse(&text);
-        }
     }
 }

@@ -30,7 +30,7 @@ impl Secrets {
     pub fn add_url(&mut self, url: &str) {
         if let Some(password) = password(url) {
             self.add(password);
-            self.add(&percent_decoded(password));
+            self.add(&percent_encoding::percent_decode_str(password).decode_utf8_lossy());
         }
     }
 
@@ -69,23 +69,6 @@ fn password(url: &str) -> Option<&str> {
     let after = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (user, _) = after.rsplit_once('@')?;
     user.split_once(':').map(|(_, password)| password).filter(|p| !p.is_empty())
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let digits = [ahead.next(), ahead.next()].map(|d| d.and_then(|d| char::from(d).to_digit(16)));
-        match digits {
-            [Some(high), Some(low)] if byte == b'%' => {
-                out.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                bytes = ahead;
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

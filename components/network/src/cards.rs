@@ -1,8 +1,8 @@
 //! The machine's network cards, from sysfs.
 
 use crate::choose::Nic;
-use crate::mac::Mac;
 use crate::request::is_card_name;
+use hookos_guest::mac::Mac;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Which cards a request means.
 
-use crate::mac::Mac;
 use crate::request::{Card, Request};
+use hookos_guest::mac::Mac;
 
 /// A network card of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

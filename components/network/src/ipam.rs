@@ -4,7 +4,7 @@
 //! fields are separated by colons; IPv4 only. Fields at the end may be left away and most may be
 //! empty; card, address and netmask are needed.
 
-use crate::mac::Mac;
+use hookos_guest::mac::Mac;
 use std::net::Ipv4Addr;
 
 /// What `ipam=` says.

@@ -16,7 +16,6 @@ mod choose;
 mod ipam;
 mod keep;
 mod lease;
-mod mac;
 mod request;
 mod run;
 mod up;

@@ -1,8 +1,8 @@
 //! What the kernel command line asks of the network. docs/parameters.md is its description.
 
 use crate::ipam::{self, Ipam};
-use crate::mac::Mac;
 use hookos_guest::cmdline::Cmdline;
+use hookos_guest::mac::Mac;
 
 /// The parameters, as far as they make sense.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

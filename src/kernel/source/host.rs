@@ -5,18 +5,16 @@ use super::tarball::Tarball;
 use super::{Plan, SCRIPT, tree};
 use crate::initramfs::tree::Tree;
 use crate::problem::{Problem, Result};
+use crate::process::Group;
 use crate::progress::Progress;
 use crate::store::Store;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How often a running compiler is looked at.
-const LOOK: Duration = Duration::from_millis(100);
 /// After this long a compiler that was asked to stop is ended.
-const PATIENCE: u32 = 50;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Compiles in `scratch`; gives the files of the result and the compiler's warnings.
 pub(super) fn compile(
@@ -66,17 +64,12 @@ fn not_run(error: std::io::Error) -> Problem {
     Problem::new("bash cannot be started").because(error)
 }
 
-/// Runs the recipe in a process group of its own, so that all of it can be stopped.
+/// Runs the recipe.
 fn run(command: &mut Command, lines: &Lines<'_>, version: &str) -> Result<()> {
     let failed = |e: std::io::Error| Problem::new("the kernel's recipe cannot be run").because(e);
     let (reader, writer) = std::io::pipe().map_err(failed)?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().map_err(failed)?)
-        .stderr(writer)
-        .process_group(0)
-        .spawn()
-        .map_err(not_run)?;
+    command.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    let group = Group::start(command).map_err(not_run)?;
     // Its ends of the pipe would keep the reader waiting for ever.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     std::thread::scope(|scope| {
@@ -88,41 +81,7 @@ fn run(command: &mut Command, lines: &Lines<'_>, version: &str) -> Result<()> {
                 line.clear();
             }
         });
-        let status = wait(&mut child, lines);
-        // Whatever it has left behind must not hold the pipe.
-        kill(&child, rustix::process::Signal::KILL);
-        match status {
-            Err(e) => Err(failed(e)),
-            Ok(None) => Err(Problem::cancelled()),
-            Ok(Some(status)) => Ok(status),
-        }
+        group.wait(lines, PATIENCE, || ()).map_err(failed)?.ok_or_else(Problem::cancelled)
     })
     .and_then(|status| if status.success() { Ok(()) } else { Err(lines.problem(version)) })
-}
-
-/// Waits for the end; none when it was cancelled.
-fn wait(child: &mut Child, lines: &Lines<'_>) -> std::io::Result<Option<std::process::ExitStatus>> {
-    let mut asked = 0;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok((asked == 0).then_some(status));
-        }
-        if lines.cancelled() {
-            match asked {
-                0 => kill(child, rustix::process::Signal::TERM),
-                PATIENCE => kill(child, rustix::process::Signal::KILL),
-                _ => {}
-            }
-            asked += 1;
-        }
-        std::thread::sleep(LOOK);
-    }
-}
-
-fn kill(child: &Child, signal: rustix::process::Signal) {
-    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(group) = group {
-        // A group that is gone needs no signal.
-        let _ = rustix::process::kill_process_group(group, signal);
-    }
 }

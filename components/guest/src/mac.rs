@@ -31,6 +31,7 @@ impl fmt::Display for Mac {
 #[cfg(test)]
 mod tests {
     use super::Mac;
+    use proptest::prelude::*;
 
     #[test]
     fn colons_hyphens_and_case() {
@@ -46,6 +47,17 @@ mod tests {
             "+a:bb:cc:dd:ee:ff",
         ] {
             assert_eq!(Mac::parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn macs_come_back(bytes in any::<[u8; 6]>(), text in ".{0,20}") {
+            let mac = Mac(bytes);
+            let want = (bytes != [0; 6]).then_some(mac);
+            prop_assert_eq!(Mac::parse(&mac.to_string()), want);
+            prop_assert_eq!(Mac::parse(&mac.to_string().to_uppercase().replace(':', "-")), want);
+            let _ = Mac::parse(&text);
         }
     }
 }

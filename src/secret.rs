@@ -24,6 +24,13 @@ pub fn mask(text: &str) -> String {
     }
 }
 
+/// A text with the user names and passwords of all its URLs replaced.
+pub fn mask_urls(text: &str) -> String {
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '\'' | '"');
+    let words = text.split_inclusive(is_end);
+    words.map(|word| if word.contains("://") { mask(word) } else { word.to_owned() }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +43,7 @@ mod tests {
         assert_eq!(mask("http://h:1/"), "http://h:1/");
         assert_eq!(mask("http://u:p/q@h"), "http://***@h");
         assert!(!has_credentials("http://h"));
+        let said = "E: http://me:p@ss@host/x 'https://h/y' \"http://u:p/q@h\" me@example.com";
+        assert_eq!(mask_urls(said), "E: http://***@host/x 'https://h/y' \"http://***@h\" me@example.com");
     }
 }
