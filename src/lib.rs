@@ -39,3 +39,4 @@ pub mod secret;
 pub mod site;
 pub mod store;
 pub mod tui;
+pub mod words;

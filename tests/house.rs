@@ -150,7 +150,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("cli", 4),
     ("tui", 4),
 ];
-const EVERY_FLOOR: &[&str] = &["near", "problem", "process", "progress", "replace", "secret"];
+const EVERY_FLOOR: &[&str] = &["near", "problem", "process", "progress", "replace", "secret", "words"];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

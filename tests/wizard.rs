@@ -277,7 +277,7 @@ fn behaviour_25_the_whole_wizard_as_lines() {
     terminal.wait("! ");
     terminal.wait("try: a host name or IPv4 address");
     terminal.send("depot.example.com\r");
-    terminal.wait("Keycloak URL [keycloak.depot.example.com:443, derived]:");
+    terminal.wait("Keycloak [keycloak.depot.example.com:443, derived]:");
     terminal.send("?\r");
     terminal.wait("Identity provider");
     // Enter keeps what is there, to the end of the step and of the next one.

@@ -69,13 +69,7 @@ pub fn parameters(worker_image: &str) -> String {
 /// The archive with the settings.
 fn settings(store: &Store, ca: &str) -> Result<Vec<u8>> {
     let hosts: Vec<String> = NAMES.iter().map(|name| format!("{ADDRESS} {name}.{DOMAIN}")).collect();
-    let flags = FlagValues::from([
-        (Id::ClusterDomain, DOMAIN.to_owned()),
-        (Id::ReleaseSvc, format!("files-rs.{DOMAIN}")),
-        (Id::OciReleaseSvc, format!("registry-rs.{DOMAIN}")),
-        (Id::TinkServerSvc, format!("tink-stack.{DOMAIN}")),
-        (Id::ExtraHosts, hosts.join(",")),
-    ]);
+    let flags = FlagValues::from([(Id::ClusterDomain, DOMAIN.to_owned()), (Id::ExtraHosts, hosts.join(","))]);
     let (site, _) = resolve("trial", &Sources { flags, ..Sources::default() }).into_result()?;
     let bundle = Bundle::from_bytes(Path::new("ca.pem"), ca.as_bytes())?;
     let certificates = certificates::check(bundle, None, None, certificates::now())?;

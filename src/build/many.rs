@@ -17,6 +17,7 @@ use crate::progress::{Progress as _, Unit};
 use crate::site::ResolvedSite;
 use crate::site::certificates::SiteCertificates;
 use crate::store::Store;
+use crate::words::size;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -171,12 +172,11 @@ impl Many<'_> {
         if needed <= free {
             return Ok(());
         }
-        let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
         Err(Problem::new(format!(
             "{} whole images take {}, and {} are free",
             jobs.len(),
-            gigabytes(needed),
-            gigabytes(free)
+            size(needed),
+            size(free)
         ))
         .in_file(self.out)
         .remedy("with --bundle each site takes a few kilobytes beside one shared base; or give another folder with --out"))

@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::site::certificates::SiteCertificates;
 use crate::site::segment::{BuildRecord, site_tree};
 use crate::store::{Digest, Store};
+use crate::words::size;
 use std::io::Write;
 use std::path::Path;
 
@@ -93,7 +94,7 @@ impl Request<'_> {
         manifest.padding = padding;
         manifest.artifacts.clone_from(&artifacts);
         let unpacked: u64 = manifest.segments.iter().map(|segment| segment.unpacked).sum();
-        progress.log(&format!("{} MiB of files once unpacked in the machine's memory", unpacked >> 20));
+        progress.log(&format!("{} of files once unpacked in the machine's memory", size(unpacked)));
         if let Some(warning) = too_large(whole, unpacked) {
             progress.log(&format!("warning: {warning}"));
         }
@@ -117,15 +118,14 @@ const RUNNING: u64 = 384 << 20;
 /// (the kernel's Documentation/filesystems/ramfs-rootfs-initramfs.rst and tmpfs.rst); while they are
 /// unpacked the compressed ones are in memory too.
 fn too_large(compressed: u64, unpacked: u64) -> Option<String> {
-    let mib = |bytes: u64| bytes >> 20;
     let why = if unpacked > MEMORY / 2 {
-        format!("its files take {} MiB, and a machine keeps half of its memory for them", mib(unpacked))
+        format!("its files take {}, and a machine keeps half of its memory for them", size(unpacked))
     } else if compressed + unpacked + RUNNING > MEMORY {
         format!(
-            "its files take {} MiB, while they are unpacked {} MiB more, and the system {} MiB",
-            mib(unpacked),
-            mib(compressed),
-            mib(RUNNING)
+            "its files take {}, while they are unpacked {} more, and the system {}",
+            size(unpacked),
+            size(compressed),
+            size(RUNNING)
         )
     } else {
         return None;
@@ -159,7 +159,7 @@ mod tests {
         let mib = |n: u64| n << 20;
         assert_eq!(too_large(mib(140), mib(412)), None);
         let text = too_large(mib(300), mib(1100)).unwrap();
-        assert!(text.contains("1100 MiB") && text.contains("half"), "{text}");
+        assert!(text.contains("1.07 GiB") && text.contains("half"), "{text}");
         let text = too_large(mib(900), mib(1000)).unwrap();
         assert!(text.contains("900 MiB more"), "{text}");
     }

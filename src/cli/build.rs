@@ -161,12 +161,12 @@ fn text(forecast: &Forecast) -> String {
     let mut lines: Vec<String> = forecast.work.iter().map(ToString::to_string).collect();
     lines.push(String::new());
     for file in &forecast.files {
-        let bytes = file.bytes.map_or_else(|| "size not known yet".to_owned(), super::render::size);
+        let bytes = file.bytes.map_or_else(|| "size not known yet".to_owned(), crate::words::size);
         lines.push(format!("{:<58} {bytes:>12}", file.path.display()));
     }
     lines.push(match forecast.bytes() {
         Some(bytes) => {
-            format!("These files take about {}, by the sizes of the last build.", super::render::size(bytes))
+            format!("These files take about {}, by the sizes of the last build.", crate::words::size(bytes))
         }
         None => "How much room these files take is known after the first build.".to_owned(),
     });

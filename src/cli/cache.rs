@@ -1,9 +1,9 @@
 //! `hookos cache`: look after the store.
 
 use super::context::Context;
-use super::render::size;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress as _;
+use crate::words::size;
 use std::time::Duration;
 
 /// Look after the store: list what it holds, verify it, prune what is not used.

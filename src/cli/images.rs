@@ -1,7 +1,7 @@
 //! `hookos images`: images of registries, and carrying them to where there is none.
 
 use super::context::Context;
-use super::render::{Short, size};
+use super::render::Short;
 use crate::build::image::Request;
 use crate::build::plan::State;
 use crate::debian::lock::Mode;
@@ -11,6 +11,7 @@ use crate::oci::{push, registry};
 use crate::problem::{Problem, Result};
 use crate::site::FieldFlags;
 use crate::store::{Digest, Key, Store};
+use crate::words::size;
 use std::path::{Path, PathBuf};
 
 /// List, pull, push, import and export images; no Docker is used.

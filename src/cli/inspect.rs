@@ -1,11 +1,12 @@
 //! `hookos inspect`: what is in an image, and how two differ.
 
 use super::context::Context;
-use super::render::{Short, size};
+use super::render::Short;
 use crate::build::inspect::{Difference, Inspection, difference, inspect};
 use crate::problem::Result;
 use crate::publish::Named;
 use crate::site::certificates::{self, date};
+use crate::words::size;
 use std::path::{Path, PathBuf};
 
 /// Show what is in an image: members, services, settings, certificates with dates, kernel, which build it is.

@@ -1,7 +1,7 @@
 //! `hookos build --all` and its kin: which sites, and what is said of them at the end.
 
 use super::context::Context;
-use super::render::{Face, size};
+use super::render::Face;
 use crate::build::kernel::Absent;
 use crate::build::many::{Many, RESULTS, Site, SiteResult};
 use crate::build::package::Extent;
@@ -11,6 +11,7 @@ use crate::site::files::{self, Found};
 use crate::site::profile::Profile;
 use crate::site::resolve::{FlagValues, Lookup};
 use crate::site::{FIELDS, Field, FieldFlags, ResolvedSite, Sources, certificates, resolve};
+use crate::words::size;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

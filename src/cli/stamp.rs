@@ -1,13 +1,14 @@
 //! `hookos stamp`: a published image becomes a site's image.
 
 use super::context::Context;
-use super::render::{Short, size};
+use super::render::Short;
 use crate::build::files::Artifact;
 use crate::build::stamp::{Base, Request};
 use crate::oci::registry;
 use crate::problem::{Problem, Result};
 use crate::publish::Named;
 use crate::site::{FieldFlags, certificates};
+use crate::words::size;
 use std::path::{Path, PathBuf};
 
 /// Put a profile's site segment on a published image, in place of a build.

@@ -106,7 +106,7 @@ pub fn disk(name: &'static str, path: &Path) -> Finding {
         return Finding::lacks(name, for_what, State::Bad, found, "check the folder and its permissions");
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let found = format!("{} has {} GiB free", path.display(), free >> 30);
+    let found = format!("{} has {} free", path.display(), crate::words::size(free));
     if rustix::fs::access(&folder, rustix::fs::Access::WRITE_OK).is_err() {
         let fix = "make the folder writable, or set HOOKOS_CACHE to another";
         return Finding::lacks(

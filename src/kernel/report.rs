@@ -77,7 +77,7 @@ impl Report {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>5} modules {:>7.1} MB", self.modules, self.bytes as f64 / 1e6)
+        write!(f, "{:>5} modules {:>8}", self.modules, crate::words::size(self.bytes))
     }
 }
 

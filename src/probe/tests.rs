@@ -176,6 +176,8 @@ fn every_field_has_its_port_and_a_server_is_asked_once() {
         (Id::ClusterDomain, "a.b"),
         (Id::OnboardingPort, &port.to_string()),
         (Id::OnboardingStreamSvc, "onboarding.a.b"),
+        (Id::ReleaseSvc, ""),
+        (Id::OciReleaseSvc, ""),
         (Id::TinkStackSvc, ""),
         (Id::TinkServerSvc, ""),
         (Id::LoggingSvc, ""),

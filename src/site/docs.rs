@@ -47,6 +47,9 @@ pub fn fields_md() -> String {
                 format!("; `configure` also takes `{}`", f.ambient.join("`, `"))
             };
             let _ = writeln!(text, "| environment | `{}`{ambient} |", f.env);
+            if f.needs.is_some() {
+                let _ = writeln!(text, "| counts | {} |", f.when());
+            }
             let _ = writeln!(text, "| accepts | {} |", f.kind.accepts().replace('|', "\\|"));
             if !f.default_text().is_empty() {
                 let _ = writeln!(text, "| default | `{}` |", f.default_text());
@@ -80,6 +83,9 @@ pub fn example_profile() -> String {
             text.push_str(&comment(&format!("{}.", f.help)));
             if !f.more.is_empty() {
                 text.push_str(&comment(f.more));
+            }
+            if f.needs.is_some() {
+                text.push_str(&comment(&format!("Counts {}.", f.when())));
             }
             if !f.default_text().is_empty() {
                 let _ = writeln!(text, "# Default: {}", f.default_text());

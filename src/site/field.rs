@@ -205,6 +205,8 @@ pub enum Default {
 #[derive(Debug)]
 pub struct Field {
     pub id: Id,
+    /// Its name on screens: at most 20 columns.
+    pub label: &'static str,
     pub section: Section,
     /// The key in the profile's section; its dashed form is the flag unless `flag` says otherwise.
     pub key: &'static str,
@@ -228,6 +230,8 @@ pub struct Field {
     pub example: &'static str,
     /// Whether an image cannot register its machine without this field.
     pub onboarding: bool,
+    /// It counts only while the other field has this value; none: always.
+    pub needs: Option<(Id, &'static str)>,
 }
 
 impl Field {
@@ -251,6 +255,15 @@ impl Field {
         let mut found = FIELDS.iter().filter(|f| f.path() == name || f.key == name || f.flag == name);
         let first = found.next()?;
         found.next().is_none().then_some(first)
+    }
+
+    /// When it counts, in words; empty: always.
+    pub fn when(&self) -> String {
+        self.needs.map_or_else(String::new, |(id, value)| {
+            let other = id.field();
+            let word = if other.section == self.section { other.key.to_owned() } else { other.path() };
+            format!("only with `{word} = \"{value}\"`")
+        })
     }
 
     /// The default, given the resolved `cluster_domain`.

@@ -66,6 +66,7 @@ impl Id {
 /// What every declaration starts from.
 const PLAIN: Field = Field {
     id: Id::ClusterDomain,
+    label: "",
     section: Section::Endpoints,
     key: "",
     flag: "",
@@ -79,6 +80,7 @@ const PLAIN: Field = Field {
     more: "",
     example: "",
     onboarding: false,
+    needs: None,
 };
 
 /// All fields, in the order of [`Id`]; sections in the order of [`Section`]. env_config and
@@ -86,16 +88,18 @@ const PLAIN: Field = Field {
 pub static FIELDS: &[Field] = &[
     Field {
         id: Id::ClusterDomain,
+        label: "Cluster domain",
         key: "cluster_domain",
         flag: "cluster-domain",
         env: "HOOKOS_CLUSTER_DOMAIN",
-        help: "Domain of the orchestrator; most endpoints follow from it",
-        more: "Endpoints that are not given are made from this domain by the names that an Edge Orchestrator uses.",
+        help: "Domain of the orchestrator; endpoints follow from it",
+        more: "Endpoints that are not given are this domain with the names before it that an Edge Orchestrator uses.",
         example: "edge.example.com",
         ..PLAIN
     },
     Field {
         id: Id::KeycloakUrl,
+        label: "Keycloak",
         key: "keycloak_url",
         flag: "keycloak-url",
         env: "HOOKOS_KEYCLOAK_URL",
@@ -111,12 +115,14 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::ReleaseSvc,
+        label: "Release service",
         key: "release_svc",
         flag: "release-svc",
         env: "HOOKOS_RELEASE_SVC",
         config_key: Some("release_svc"),
         image_key: Some("release_svc"),
-        help: "Release service for files, such as operating system images",
+        default: Default::OfDomain("files-rs.{}"),
+        help: "Release service for files, such as system images",
         more: "Port 443 is always used.",
         example: "files-rs.edge.example.com",
         onboarding: true,
@@ -124,12 +130,14 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::OciReleaseSvc,
+        label: "OCI release service",
         key: "oci_release_svc",
         flag: "oci-release-svc",
         env: "HOOKOS_OCI_RELEASE_SVC",
         config_key: Some("oci_release_svc"),
         image_key: Some("oci_release_svc"),
-        help: "Release service for OCI images, such as the installer's actions",
+        default: Default::OfDomain("registry-rs.{}"),
+        help: "Release service for OCI images (installer's actions)",
         more: "Port 443 is always used.",
         example: "registry-rs.edge.example.com",
         onboarding: true,
@@ -137,13 +145,14 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::TinkStackSvc,
+        label: "Tinkerbell stack",
         key: "tink_stack_svc",
         flag: "tink-stack-svc",
         env: "HOOKOS_TINK_STACK_SVC",
         config_key: Some("tink_stack_svc"),
         image_key: Some("tink_stack_svc"),
         default: Default::OfDomain("tink-stack.{}"),
-        help: "Tinkerbell stack: serves the files of a provisioning workflow",
+        help: "Tinkerbell stack: serves the files of a workflow",
         more: "Port 443 is always used.",
         example: "tink-stack.edge.example.com",
         onboarding: true,
@@ -151,6 +160,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::TinkServerSvc,
+        label: "Tinkerbell server",
         key: "tink_server_svc",
         flag: "tink-server-svc",
         env: "HOOKOS_TINK_SERVER_SVC",
@@ -165,32 +175,35 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::OnboardingManagerSvc,
+        label: "Onboarding manager",
         key: "onboarding_manager_svc",
         flag: "onboarding-manager-svc",
         env: "HOOKOS_ONBOARDING_MANAGER_SVC",
         config_key: Some("onboarding_manager_svc"),
         image_key: Some("onboarding_manager_svc"),
         default: Default::OfDomain("onboarding.{}"),
-        help: "Onboarding manager: registers a machine when a person logs in (gRPC)",
+        help: "Registers a machine when a person logs in (gRPC)",
         example: "onboarding.edge.example.com",
         onboarding: true,
         ..PLAIN
     },
     Field {
         id: Id::OnboardingStreamSvc,
+        label: "Onboarding stream",
         key: "onboarding_stream_svc",
         flag: "onboarding-stream-svc",
         env: "HOOKOS_ONBOARDING_STREAM_SVC",
         config_key: Some("onboarding_stream_svc"),
         image_key: Some("onboarding_stream_svc"),
         default: Default::OfDomain("onboarding-stream.{}"),
-        help: "Onboarding stream: registers a machine without a person (gRPC)",
+        help: "Registers a machine without a person (gRPC)",
         example: "onboarding-stream.edge.example.com",
         onboarding: true,
         ..PLAIN
     },
     Field {
         id: Id::OnboardingPort,
+        label: "Onboarding port",
         key: "onboarding_port",
         flag: "onboarding-port",
         env: "HOOKOS_ONBOARDING_PORT",
@@ -204,6 +217,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::LoggingSvc,
+        label: "Log collector",
         key: "logging_svc",
         flag: "logging-svc",
         env: "HOOKOS_LOGGING_SVC",
@@ -218,6 +232,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::ExtraHosts,
+        label: "Extra hosts",
         section: Section::Network,
         key: "extra_hosts",
         flag: "extra-hosts",
@@ -225,12 +240,13 @@ pub static FIELDS: &[Field] = &[
         config_key: Some("extra_hosts"),
         image_key: Some("EXTRA_HOSTS"),
         kind: Kind::Hosts,
-        help: "Lines for /etc/hosts, for sites whose DNS does not know the orchestrator",
+        help: "Lines for /etc/hosts, for names that DNS does not know",
         example: "192.0.2.10 keycloak.edge.example.com,192.0.2.10 onboarding.edge.example.com",
         ..PLAIN
     },
     Field {
         id: Id::HttpProxy,
+        label: "HTTP proxy",
         section: Section::Network,
         key: "http_proxy",
         flag: "http-proxy",
@@ -246,6 +262,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::HttpsProxy,
+        label: "HTTPS proxy",
         section: Section::Network,
         key: "https_proxy",
         flag: "https-proxy",
@@ -261,6 +278,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::NoProxy,
+        label: "No proxy for",
         section: Section::Network,
         key: "no_proxy",
         flag: "no-proxy",
@@ -269,12 +287,13 @@ pub static FIELDS: &[Field] = &[
         config_key: Some("no_proxy"),
         image_key: Some("no_proxy"),
         kind: Kind::NoProxy,
-        help: "Hosts, domains and networks that the image reaches without a proxy",
+        help: "Hosts, domains and networks reached without a proxy",
         example: "localhost,127.0.0.0/8,.edge.example.com",
         ..PLAIN
     },
     Field {
         id: Id::FtpProxy,
+        label: "FTP proxy",
         section: Section::Network,
         key: "ftp_proxy",
         flag: "ftp-proxy",
@@ -289,6 +308,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::SocksProxy,
+        label: "SOCKS proxy",
         section: Section::Network,
         key: "socks_proxy",
         flag: "socks-proxy",
@@ -303,6 +323,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::ExternalProxy,
+        label: "External proxy",
         section: Section::Network,
         key: "external_proxy",
         flag: "external-proxy",
@@ -316,6 +337,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::Nameservers,
+        label: "Name servers",
         section: Section::Network,
         key: "nameservers",
         flag: "nameservers",
@@ -329,17 +351,19 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::SearchDomains,
+        label: "Search domains",
         section: Section::Network,
         key: "search_domains",
         flag: "search-domains",
         env: "HOOKOS_SEARCH_DOMAINS",
         kind: Kind::Domains,
-        help: "Domains that DNS look-ups of short names try, until DHCP names others",
+        help: "Domains that DNS tries for short names, until DHCP says",
         example: "edge.example.com",
         ..PLAIN
     },
     Field {
         id: Id::NtpServers,
+        label: "Time servers",
         section: Section::Network,
         key: "ntp_servers",
         flag: "ntp-servers",
@@ -352,30 +376,33 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::CaFile,
+        label: "CA file",
         section: Section::Certificates,
         key: "ca",
         flag: "ca-file",
         env: "HOOKOS_CA_FILE",
         kind: Kind::Path,
-        help: "PEM file of the certificate authorities that the image trusts",
+        help: "PEM file of the authorities that the image trusts",
         more: "Default: certs/<profile>/ca.pem, where `hookos certs` puts it. A relative path counts from the profile's folder.",
         example: "orchestrator-ca.pem",
         ..PLAIN
     },
     Field {
         id: Id::ServerCertFile,
+        label: "Server certificate",
         section: Section::Certificates,
         key: "server_cert",
         flag: "server-cert-file",
         env: "HOOKOS_SERVER_CERT_FILE",
         kind: Kind::Path,
-        help: "PEM file of the certificate that the identity provider is checked against",
+        help: "PEM file that the identity provider is checked against",
         more: "Default: certs/<profile>/server_cert.pem, else the same certificates as the CA file.",
         example: "keycloak.pem",
         ..PLAIN
     },
     Field {
         id: Id::PlaceholderCertificates,
+        label: "Accept placeholders",
         section: Section::Certificates,
         key: "placeholder",
         flag: "placeholder-certificates",
@@ -389,6 +416,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::KernelSource,
+        label: "Kernel from",
         section: Section::Kernel,
         key: "source",
         flag: "kernel-source",
@@ -396,12 +424,13 @@ pub static FIELDS: &[Field] = &[
         kind: Kind::Choice(&["debian", "source"]),
         default: Default::Is("debian"),
         help: "Where the kernel comes from",
-        more: "debian: the prebuilt 5.10 kernel package. source: compiled from kernel.org's source, or what the release service has of it (docs/kernel.md).",
+        more: "debian: the prebuilt 5.10 kernel package. source: compiled from kernel.org's source, or had from the release service (docs/kernel.md).",
         example: "source",
         ..PLAIN
     },
     Field {
         id: Id::KernelSeries,
+        label: "Series",
         section: Section::Kernel,
         key: "series",
         flag: "kernel-series",
@@ -411,10 +440,12 @@ pub static FIELDS: &[Field] = &[
         help: "Series of a kernel from source",
         more: "kernel/configs has a configuration for each series that can be built.",
         example: "5.10",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelPoint,
+        label: "Point release",
         section: Section::Kernel,
         key: "point",
         flag: "kernel-point",
@@ -424,10 +455,12 @@ pub static FIELDS: &[Field] = &[
         help: "Point release of a kernel from source",
         more: "`hookos kernel --update` sets it to the newest.",
         example: "228",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelConfig,
+        label: "Configuration",
         section: Section::Kernel,
         key: "config",
         flag: "kernel-config",
@@ -437,10 +470,12 @@ pub static FIELDS: &[Field] = &[
         help: "Configuration of a kernel from source",
         more: "NAME stands for the file kernel/configs/NAME-SERIES.y-x86_64.",
         example: "tiny",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelTarball,
+        label: "Source tarball",
         section: Section::Kernel,
         key: "tarball",
         flag: "kernel-tarball",
@@ -449,10 +484,12 @@ pub static FIELDS: &[Field] = &[
         help: "The kernel's source as a file, instead of a download",
         more: "Its SHA-256 must be given too.",
         example: "linux-5.10.228.tar.xz",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelTarballSha256,
+        label: "SHA-256 of tarball",
         section: Section::Kernel,
         key: "tarball_sha256",
         flag: "kernel-tarball-sha256",
@@ -460,10 +497,12 @@ pub static FIELDS: &[Field] = &[
         kind: Kind::Text,
         help: "SHA-256 of that file, 64 hex digits",
         example: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelMirror,
+        label: "kernel.org mirror",
         section: Section::Kernel,
         key: "mirror",
         flag: "kernel-mirror",
@@ -473,22 +512,26 @@ pub static FIELDS: &[Field] = &[
         help: "Where the kernel's source is downloaded from",
         more: "A folder laid out like kernel.org's: v5.x/linux-5.10.228.tar.xz beside v5.x/sha256sums.asc, whose signature is checked.",
         example: "https://mirror.example.com/linux/kernel",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelRepository,
+        label: "Release repository",
         section: Section::Kernel,
         key: "repository",
         flag: "kernel-repository",
         env: "HOOKOS_KERNEL_REPOSITORY",
         kind: Kind::Text,
-        help: "Image repository of the release service that has kernels from source",
+        help: "Repository that has finished kernels from source",
         more: "A kernel that is not in the store is looked for there, by its tag, before it is compiled. Without it: in the repository `publish.kernel_repository` of `oci_release_svc`.",
         example: "registry.example.com/hookos/hook-kernel",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelEngine,
+        label: "Compiled by",
         section: Section::Kernel,
         key: "engine",
         flag: "kernel-engine",
@@ -498,10 +541,12 @@ pub static FIELDS: &[Field] = &[
         help: "What compiles a kernel from source",
         more: "docker: kernel/Dockerfile. host: this machine's compiler. auto: Docker where it answers, else the host.",
         example: "host",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelBase,
+        label: "Compiler image",
         section: Section::Kernel,
         key: "base",
         flag: "kernel-base",
@@ -511,10 +556,12 @@ pub static FIELDS: &[Field] = &[
         help: "Image in which Docker compiles the kernel",
         more: "A Debian image, or one that has the tools already: then no network is needed.",
         example: "hookos-kernel-tools:12",
+        needs: Some((Id::KernelSource, "source")),
         ..PLAIN
     },
     Field {
         id: Id::KernelAppend,
+        label: "Kernel parameters",
         section: Section::Kernel,
         key: "append",
         flag: "kernel-append",
@@ -527,6 +574,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::ModuleGroupsOff,
+        label: "Module groups off",
         section: Section::Kernel,
         key: "module_groups_off",
         flag: "module-groups-off",
@@ -535,10 +583,12 @@ pub static FIELDS: &[Field] = &[
         help: "Groups of kernel modules to leave out, by name",
         more: "The groups are the headings of kernel/modules.list, in lower case with `-` between words.",
         example: "usb-network-cards",
+        needs: Some((Id::KernelSource, "debian")),
         ..PLAIN
     },
     Field {
         id: Id::Compression,
+        label: "Compression",
         section: Section::Image,
         key: "compression",
         flag: "compression",
@@ -552,6 +602,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::Getty,
+        label: "Consoles",
         section: Section::Image,
         key: "getty",
         flag: "getty",
@@ -565,6 +616,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::RootPasswordHash,
+        label: "Root password hash",
         section: Section::Image,
         key: "root_password_hash",
         flag: "root-password-hash",
@@ -573,10 +625,12 @@ pub static FIELDS: &[Field] = &[
         help: "Hash of root's password, for getty = login",
         more: "A profile never holds it: give it in the environment when you build. `openssl passwd -6` makes one.",
         example: "$6$saltsalt$abcdefgh.ijkl/0123",
+        needs: Some((Id::Getty, "login")),
         ..PLAIN
     },
     Field {
         id: Id::Definition,
+        label: "Image definition",
         section: Section::Image,
         key: "definition",
         flag: "definition",
@@ -589,6 +643,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::ComponentsOff,
+        label: "Components off",
         section: Section::Image,
         key: "components_off",
         flag: "components-off",
@@ -600,6 +655,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::ComponentsOn,
+        label: "Components on",
         section: Section::Image,
         key: "components_on",
         flag: "components-on",
@@ -612,6 +668,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::Roles,
+        label: "Roles",
         section: Section::Image,
         key: "roles",
         flag: "roles",
@@ -624,6 +681,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::DebianMirror,
+        label: "Debian mirror",
         section: Section::Debian,
         key: "mirror",
         flag: "debian-mirror",
@@ -636,6 +694,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::DebianSecurityMirror,
+        label: "Security mirror",
         section: Section::Debian,
         key: "security_mirror",
         flag: "debian-security-mirror",
@@ -648,6 +707,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::PublishRegistry,
+        label: "Registry",
         section: Section::Publish,
         key: "registry",
         flag: "publish-registry",
@@ -660,6 +720,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::PublishRepository,
+        label: "Image repository",
         section: Section::Publish,
         key: "repository",
         flag: "publish-repository",
@@ -672,6 +733,7 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::PublishVersion,
+        label: "Image version",
         section: Section::Publish,
         key: "version",
         flag: "publish-version",
@@ -685,13 +747,15 @@ pub static FIELDS: &[Field] = &[
     },
     Field {
         id: Id::PublishKernelRepository,
+        label: "Kernel repository",
         section: Section::Publish,
         key: "kernel_repository",
         flag: "publish-kernel-repository",
         env: "HOOKOS_PUBLISH_KERNEL_REPOSITORY",
         kind: Kind::Repository,
         default: Default::Is("edge-orch/edge-node/hook-kernel"),
-        help: "Repository of the registry for kernel images; the release service has them under the same name",
+        help: "Repository of the registry for kernel images",
+        more: "The release service has them under the same name.",
         example: "edge-orch/edge-node/hook-kernel",
         ..PLAIN
     },
@@ -721,6 +785,13 @@ mod tests {
                 f.key
             );
             assert!(f.more.is_empty() || f.more.ends_with('.'), "{}: more is sentences", f.key);
+            // On a screen of 60 columns longer ones would be cut.
+            assert!(f.help.len() <= 57, "{}: {} columns of help", f.key, f.help.len());
+            assert!((1..=20).contains(&f.label.len()) && names.insert(f.label.to_owned()), "{}", f.label);
+            if let Some((other, value)) = f.needs {
+                let Kind::Choice(choices) = other.field().kind else { panic!("{}: needs no choice", f.key) };
+                assert!(choices.contains(&value), "{}: nothing is ever {value}", f.key);
+            }
             let value = Value::parse(f.kind, f.example);
             assert!(matches!(value, Ok(Some(_))), "{}: example {:?}: {value:?}", f.key, f.example);
             assert!(names.insert(format!("--{}", f.flag)), "{}", f.flag);

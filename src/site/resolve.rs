@@ -236,6 +236,11 @@ impl ResolvedSite {
         self.get(id).map_or(&[], Value::items)
     }
 
+    /// Whether a field counts with what the others say.
+    pub fn counts(&self, field: &Field) -> bool {
+        field.needs.is_none_or(|(other, value)| self.text(other).as_deref() == Some(value))
+    }
+
     /// Fields without which an image from this site cannot register its machine.
     pub fn missing_for_onboarding(&self) -> Vec<&'static Field> {
         self.iter().filter(|(f, r)| f.onboarding && r.value.is_none()).map(|(f, _)| f).collect()
@@ -385,10 +390,7 @@ mod tests {
         assert_eq!(host(&site), ("keycloak.c.example.com:443".into(), "flag --cluster-domain".into()));
         // An empty text is an answer: this site has no log collector.
         assert_eq!(site.get(Id::LoggingSvc), None);
-        assert_eq!(
-            site.missing_for_onboarding().iter().map(|f| f.key).collect::<Vec<_>>(),
-            ["release_svc", "oci_release_svc", "logging_svc"]
-        );
+        assert_eq!(site.missing_for_onboarding().iter().map(|f| f.key).collect::<Vec<_>>(), ["logging_svc"]);
         // The machine's own proxy is weaker than the profile, and a blank variable is none.
         assert_eq!(site.resolved(Id::HttpProxy).origin, Origin::Ambient("http_proxy"));
         assert_eq!(site.list(Id::NoProxy), ["profile"]);

@@ -187,6 +187,7 @@ mod tests {
         assert_eq!(
             texts["/etc/hook/env_config"],
             "KEYCLOAK_URL=keycloak.example.com:443\nrelease_svc=files.example.com\n\
+             oci_release_svc=registry-rs.example.com\n\
              tink_stack_svc=tink-stack.example.com\ntink_server_svc=tink-stack.example.com\n\
              onboarding_manager_svc=onboarding.example.com\nonboarding_stream_svc=onboarding-stream.example.com\n\
              OBM_PORT=443\nlogging_svc=logs-node.example.com\n\

@@ -304,11 +304,17 @@ fn check_host(text: &str) -> Result<(), Invalid> {
         return invalid(format!("{text:?} has the character {c:?}, which host names do not have{more}"));
     }
     for label in text.split('.') {
-        if label.is_empty() || label.len() > 63 || label.starts_with('-') || label.ends_with('-') {
-            return invalid(format!(
-                "{text:?} is not a host name: its part {label:?} is empty, too long or has `-` at an end"
-            ));
-        }
+        let why = match label {
+            "" if text.is_empty() => "it is empty".to_owned(),
+            "" if text.starts_with('.') => "it begins with a dot".to_owned(),
+            "" if text.ends_with('.') => "it ends with a dot".to_owned(),
+            "" => "two dots follow each other".to_owned(),
+            _ if label.len() > 63 => format!("its part {label:?} is longer than 63 characters"),
+            _ if label.starts_with('-') => format!("its part {label:?} begins with `-`"),
+            _ if label.ends_with('-') => format!("its part {label:?} ends with `-`"),
+            _ => continue,
+        };
+        return invalid(format!("{text:?} is not a host name: {why}"));
     }
     // A name whose last part is a number can only be an address.
     let last = text.rsplit('.').next().unwrap_or_default();
@@ -435,7 +441,18 @@ mod tests {
         ] {
             bad(Kind::Host, text);
         }
-        assert!(bad(Kind::Host, &"a".repeat(64)).contains("too long"));
+        // The one thing that is wrong is named, not all that could be.
+        for (text, why) in [
+            ("a..b", "two dots follow each other"),
+            (".a", "begins with a dot"),
+            ("a.", "ends with a dot"),
+            ("a.-b", "part \"-b\" begins with `-`"),
+            ("a-.b", "part \"a-\" ends with `-`"),
+        ] {
+            let said = bad(Kind::Host, text);
+            assert!(said.contains(why) && !said.contains(" or "), "{said}");
+        }
+        assert!(bad(Kind::Host, &"a".repeat(64)).contains("longer than 63"));
         ok(Kind::HostPort, "keycloak.kind.internal:443");
         for text in ["a:0", "a:65536", "a:", "a:+1", ":443", "https://a:1", "a:1:2"] {
             bad(Kind::HostPort, text);

@@ -47,7 +47,7 @@ pub struct DraftEntry {
 impl DraftEntry {
     /// `2 settings changed, certificates`.
     pub fn what(&self) -> String {
-        let settings = super::words::count_of(self.edits as u64, "setting");
+        let settings = crate::words::count_of(self.edits as u64, "setting");
         let edits = (self.edits > 0).then(|| format!("{settings} changed"));
         edits
             .into_iter()

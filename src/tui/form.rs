@@ -207,6 +207,9 @@ impl Form {
     /// One sentence that says why the value is what it is.
     pub fn why(&self, id: Id) -> String {
         let field = id.field();
+        if !self.site.counts(field) {
+            return format!("Not used now: it counts {}.", field.when());
+        }
         let default = match (field.default, self.default_text(id)) {
             (Default::OfDomain(_), Some(text)) => {
                 format!("the default, made from the cluster domain, is {text}")
@@ -359,24 +362,10 @@ pub fn is_text(field: &Field) -> bool {
     !matches!(field.kind, Kind::Bool | Kind::Choice(_))
 }
 
-/// The name of a field on screens.
-pub fn label(field: &Field) -> String {
-    let word = |word: &str| -> String {
-        match word {
-            "url" | "oci" | "http" | "https" | "ftp" | "socks" | "ntp" | "ca" => word.to_uppercase(),
-            "svc" => "service".to_owned(),
-            "cert" => "certificate".to_owned(),
-            word => word.to_owned(),
-        }
-    };
-    let text = field.key.split('_').map(word).collect::<Vec<_>>().join(" ");
-    capital(&text)
-}
-
 /// The name of a server that was tested: its field's, or what else it is for.
 pub fn server(answer: &crate::probe::Answer) -> String {
     let field = answer.id.field();
-    if answer.label == field.key { label(field) } else { capital(&answer.label) }
+    if answer.label == field.key { field.label.to_owned() } else { capital(&answer.label) }
 }
 
 pub fn capital(text: &str) -> String {

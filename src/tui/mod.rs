@@ -30,7 +30,6 @@ mod testing;
 pub mod theme;
 pub mod update;
 pub mod view;
-mod words;
 
 use crate::cli::context::Context;
 use crate::problem::{Problem, Result};

@@ -54,6 +54,8 @@ pub struct Model {
     pub start: Check<Result<Sites, Problem>>,
     /// Where the focus is on the start screen.
     pub start_focus: Option<Row>,
+    /// The first line of the list that is in sight, where a person has scrolled away from the focus.
+    pub scroll: Option<usize>,
     pub site: Option<Site>,
     /// The run that was looked at last.
     pub watch: Option<Watch>,
@@ -181,6 +183,7 @@ impl Model {
             mouse: false,
             start: Check::default(),
             start_focus: None,
+            scroll: None,
             site: None,
             watch: None,
             watches: 0,
@@ -249,6 +252,7 @@ impl Model {
 
     /// Gives the keys to the field in focus, if it is a text field.
     pub fn attend(&mut self) {
+        self.scroll = None;
         let id = match self.focus() {
             Some(Row::Field(id)) if self.screen == Screen::Site => Some(id),
             _ => None,

@@ -59,6 +59,8 @@ impl Menu {
 pub struct Ask {
     pub title: String,
     pub text: Vec<String>,
+    /// The first line of the text that is in sight.
+    pub from: usize,
     pub choices: Vec<(String, Choice)>,
     pub at: usize,
 }
@@ -66,7 +68,7 @@ pub struct Ask {
 impl Ask {
     pub fn new(title: impl Into<String>, text: Vec<String>, choices: Vec<(&str, Choice)>) -> Self {
         let choices = choices.into_iter().map(|(label, choice)| (label.to_owned(), choice)).collect();
-        Self { title: title.into(), text, choices, at: 0 }
+        Self { title: title.into(), text, from: 0, choices, at: 0 }
     }
 }
 

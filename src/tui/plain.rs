@@ -5,15 +5,15 @@ use super::certificates as judge;
 use super::components;
 use super::data::Opened;
 use super::effects::{Place, certs, sites, work};
-use super::form::{self, Environment, Form, label};
+use super::form::{self, Environment, Form};
 use super::model::Site;
 use super::msg::Save;
 use super::rows;
 use super::step::Step;
-use super::words::{count_of, until};
 use crate::problem::{Problem, Result};
 use crate::site::certificates::{date, now};
 use crate::site::{FIELDS, Field, Id, Section};
+use crate::words::{count_of, until};
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -180,7 +180,7 @@ impl<R: BufRead, W: Write> Plain<'_, R, W> {
             };
             let origin = form.origin(field.id);
             let origin = if origin.is_empty() { String::new() } else { format!(", {origin}") };
-            let answer = self.ask(&format!("{} [{value}{origin}]", label(field)))?;
+            let answer = self.ask(&format!("{} [{value}{origin}]", field.label))?;
             let form = &mut site.form;
             match answer.as_str() {
                 "" => {}

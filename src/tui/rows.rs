@@ -2,17 +2,16 @@
 //!
 //! Screens are lists of rows over the table of fields: a new field is a new row without a word here.
 
-use super::build::pace::about;
 use super::form::capital;
 use super::keys::Action;
 use super::model::{Model, Screen, Site};
 use super::step::Step;
 use super::theme::Role;
-use super::words::count_of;
 use crate::build::plan::State as Work;
 use crate::build::record::RunRecord;
 use crate::kernel::series::Series;
 use crate::site::{FIELDS, Field, Id, Section};
+use crate::words::{about, ago, count_of};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,13 +149,34 @@ fn step(model: &Model, site: &Site) -> Vec<Row> {
             rows.extend(forms(site.step));
             rows.extend(kernels(model, site));
         }
-        Step::Network | Step::Build => rows.extend(forms(site.step)),
+        Step::Network => {
+            rows.extend(forms(site.step));
+            rows.extend(addresses());
+        }
+        Step::Build => rows.extend(forms(site.step)),
     }
     if let Some(next) = site.step.next() {
         rows.push(heading(""));
         rows.push(Row::Do(Action::NextStep, format!("Go on to {}", next.title())));
     }
     rows
+}
+
+/// How a machine gets its addresses: no field says it, for an image serves many machines.
+fn addresses() -> Vec<Row> {
+    let pair = |name: &str, text: &str| Row::Pair(Role::Plain, name.to_owned(), text.to_owned());
+    vec![
+        heading("Addresses of a machine: kernel parameters"),
+        pair("DHCP", "without any: on the card that the machine booted from, else on all wired ones"),
+        pair("static", "ipam=MAC:VLAN:IP:NETMASK:GATEWAY:NAME:DNS, the MAC with hyphens, as in"),
+        note("  ipam=52-54-00-12-34-56::192.0.2.10:24:192.0.2.1"),
+        pair("VLAN", "vlan_id=100 makes the boot network a tagged one; hw_addr=MAC names its card"),
+        note(
+            "They differ by machine, so the boot server gives them. What holds for all goes here, and `hookos boot` \
+             and cmdline-x86_64 have it (docs/parameters.md):",
+        ),
+        Row::Value(Id::KernelAppend),
+    ]
 }
 
 /// Which kernel that is, how long it is looked after, and what is in it.
@@ -215,7 +235,7 @@ fn connection(model: &Model, site: &Site) -> Vec<Row> {
         return vec![note("Skipped: nothing of this was tried.")];
     }
     let Some((Ok(tested), at)) = &site.probe.answer else { return Vec::new() };
-    let ago = super::words::ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
+    let ago = ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
     let mut rows: Vec<Row> = (0..tested.answers.len()).map(Row::Probe).collect();
     rows.extend(tested.notes.iter().map(|text| note(text.clone())));
     rows.push(note(format!("Tested {ago}.")));
@@ -259,7 +279,7 @@ fn review(model: &Model, site: &Site) -> Vec<Row> {
     }
     let missing = site.form.site().missing_for_onboarding();
     if !missing.is_empty() {
-        let names: Vec<String> = missing.iter().map(|f| super::form::label(f)).collect();
+        let names: Vec<&str> = missing.iter().map(|f| f.label).collect();
         rows.push(Row::Note(
             Role::Warn,
             format!("A machine with this image cannot register: not set are {}.", names.join(", ")),
@@ -313,7 +333,7 @@ fn since(model: &Model, site: &Site) -> Vec<Row> {
             "not known before the first build".to_owned(),
         )];
     };
-    let ago = super::words::ago(model.clock() - last.ended);
+    let ago = ago(model.clock() - last.ended);
     let differs = FIELDS.iter().filter(|f| before(site, f.id).is_some()).count() as u64;
     let differs = match differs {
         0 => format!("the same settings, {ago}"),

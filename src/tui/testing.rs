@@ -19,7 +19,23 @@ use std::time::Duration;
 /// 2026-11-23 12:00 UTC.
 pub const NOON: i64 = 1_795_435_200;
 
-pub const LAB: &str = include_str!("../../profiles/lab.toml");
+/// As the shipped profile, with an endpoint that does not follow from the domain.
+pub const LAB: &str = r#"
+schema_version = 1
+
+[endpoints]
+cluster_domain = "lab.example.com"
+release_svc = "files.lab.example.com"
+
+[certificates]
+ca = "lab-ca.pem"
+server_cert = "lab-server.pem"
+placeholder = true
+
+[image]
+getty = "insecure"
+roles = ["logging=syslog-ng"]
+"#;
 
 /// An empty wizard of 80x24.
 pub fn wizard() -> Model {

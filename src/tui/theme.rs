@@ -87,6 +87,11 @@ impl Glyphs {
         self.pick("·", ".")
     }
 
+    /// What cannot be had yet.
+    pub fn locked(self) -> &'static str {
+        self.pick("-", "-")
+    }
+
     pub fn cached(self) -> &'static str {
         self.pick("=", "=")
     }

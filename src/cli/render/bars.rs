@@ -1,9 +1,9 @@
 //! A bar for each item that is worked on, on a terminal.
 
 use super::plain::{line, word};
-use super::seconds;
 use crate::build::{Event, Outcome, Stage};
 use crate::progress::Unit;
+use crate::words::time;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
@@ -42,13 +42,13 @@ pub fn show(receiver: Receiver<Event>) {
         Event::ItemFinished { stage, item, outcome, seconds: took } => {
             close(&mut bars, &(*stage, Some(item.clone())));
             if *outcome == Outcome::Failed || *took > 1.0 {
-                say(&screen, &format!("  {item:<24} {} in {}", word(*outcome), seconds(*took)));
+                say(&screen, &format!("  {item:<24} {} in {}", word(*outcome), time(*took)));
             }
         }
         Event::StageFinished { stage, outcome, seconds: took } => {
             close(&mut bars, &(*stage, None));
             let reused = cached.get(stage).map_or(String::new(), |n| format!(", {n} from the store"));
-            say(&screen, &format!("{:<26} {} in {}{reused}", stage.name(), word(*outcome), seconds(*took)));
+            say(&screen, &format!("{:<26} {} in {}{reused}", stage.name(), word(*outcome), time(*took)));
         }
         Event::Problem(_) => {}
         Event::RunStarted { .. } | Event::Artifact { .. } | Event::RunFinished { .. } => {

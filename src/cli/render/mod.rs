@@ -53,20 +53,6 @@ impl Face {
     }
 }
 
-/// Bytes for people: three digits and a binary unit.
-pub fn size(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
-}
-
-/// Seconds for people.
-pub fn seconds(seconds: f64) -> String {
-    if seconds < 60.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!("{:.0} min {:02.0} s", (seconds / 60.0).floor(), seconds % 60.0)
-    }
-}
-
 /// Feeds every event to `each` until the run is gone.
 fn drain(receiver: Receiver<Event>, mut each: impl FnMut(Event)) {
     for event in receiver {

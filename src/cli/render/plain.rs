@@ -1,8 +1,7 @@
 //! A line for each thing that happens, on standard error; artifacts on standard output.
 
-use super::{seconds, size};
 use crate::build::{Event, Outcome, Stage};
-use crate::progress::Unit;
+use crate::words::{amount, size, time};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::mpsc::Receiver;
@@ -43,9 +42,8 @@ pub fn line(event: &Event) -> Option<String> {
         // The program says it itself, last of all.
         Event::Problem(_) => return None,
         Event::Progress { stage, item, done, total, unit } => {
-            let text = |n: u64| if *unit == Unit::Bytes { size(n) } else { n.to_string() };
-            let of = if *total > 0 { format!(" of {}", text(*total)) } else { String::new() };
-            format!("{}: {}{of}", name(stage, item), text(*done))
+            let of = if *total > 0 { format!(" of {}", amount(*total, *unit)) } else { String::new() };
+            format!("{}: {}{of}", name(stage, item), amount(*done, *unit))
         }
         Event::Log { stage, item, line } => format!("{}: {line}", name(stage, item)),
         Event::Cached { stage, item } => format!("{stage}/{item}: unchanged, from the store"),
@@ -54,15 +52,15 @@ pub fn line(event: &Event) -> Option<String> {
             if *outcome == Outcome::Ok && *took < 0.05 {
                 return None;
             }
-            format!("{stage}/{item}: {} in {}", word(*outcome), seconds(*took))
+            format!("{stage}/{item}: {} in {}", word(*outcome), time(*took))
         }
         Event::StageFinished { stage, outcome, seconds: took } => {
-            format!("{stage}: {} in {}", word(*outcome), seconds(*took))
+            format!("{stage}: {} in {}", word(*outcome), time(*took))
         }
         Event::Artifact { path, bytes, sha256 } => {
             format!("{}  {}  {sha256}", path.display(), size(*bytes))
         }
-        Event::RunFinished { outcome, seconds: took } => format!("{} in {}", word(*outcome), seconds(*took)),
+        Event::RunFinished { outcome, seconds: took } => format!("{} in {}", word(*outcome), time(*took)),
     })
 }
 

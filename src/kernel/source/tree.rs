@@ -3,6 +3,7 @@
 use crate::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
 use crate::problem::{Problem, Result};
 use crate::store::Store;
+use crate::words::size;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -52,11 +53,7 @@ pub(super) fn check_room(folder: &Path) -> Result<()> {
     if free >= ROOM {
         return Ok(());
     }
-    Err(Problem::new(format!(
-        "compiling a kernel takes {} GiB of disk, and {:.1} GiB are free",
-        ROOM >> 30,
-        free as f64 / f64::from(1 << 30)
-    ))
-    .in_file(folder)
-    .remedy("free some: `hookos cache prune`; or put the store elsewhere with HOOKOS_CACHE"))
+    Err(Problem::new(format!("compiling a kernel takes {} of disk, and {} are free", size(ROOM), size(free)))
+        .in_file(folder)
+        .remedy("free some: `hookos cache prune`; or put the store elsewhere with HOOKOS_CACHE"))
 }

@@ -155,7 +155,7 @@ impl BuildState {
             Some(item.unwrap_or(&stage.row))
         });
         let place = failure.place().unwrap_or_else(|| "The build".to_owned());
-        let took = row.and_then(|row| row.seconds).map(|s| format!(" after {}", super::pace::time(s)));
+        let took = row.and_then(|row| row.seconds).map(|s| format!(" after {}", crate::words::time(s)));
         let code = failure.problem.as_ref().map(|p| format!(", exit code {}", p.exit() as i32));
         let (took, code) = (took.unwrap_or_default(), code.unwrap_or_default());
         let mut lines = vec![(Part::Place, format!("{place} failed{took}{code}"))];

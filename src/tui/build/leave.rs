@@ -1,11 +1,11 @@
 //! Going away from a build: what is asked while it runs, and what stays on the main screen afterwards.
 
 use super::action::BuildEffect;
-use super::pace::{size, time};
 use super::rows::State;
 use super::state::BuildState;
 use crate::build::Outcome;
 use crate::tui::log::clean::clean;
+use crate::words::{size, time};
 
 /// Lines that the main screen keeps at most.
 pub const SUMMARY: usize = 20;
@@ -40,7 +40,7 @@ impl BuildState {
         };
         let mut text = vec![what];
         if let Some(left) = self.left() {
-            text.push(format!("By earlier runs it takes {} more.", super::pace::about(left)));
+            text.push(format!("By earlier runs it takes {} more.", crate::words::about(left)));
         }
         text.push("What is finished stays in the store either way.".to_owned());
         Some(Leaving {

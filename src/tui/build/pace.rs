@@ -92,57 +92,9 @@ impl Rate {
     }
 }
 
-/// `4.2 s`, `42 s`, `3:05`, `1:02:03`: at most eight columns.
-pub fn time(seconds: f64) -> String {
-    let seconds = seconds.max(0.0);
-    if seconds < 9.95 {
-        return format!("{seconds:.1} s");
-    }
-    let whole = seconds.round().min(359_999.0) as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{}:{:02}", whole / 60, whole % 60),
-        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
-    }
-}
-
-/// A time that is guessed: no more exact than the guess. `about 40 s`, `about 3 min`.
-pub fn about(seconds: f64) -> String {
-    match seconds.max(0.0) {
-        s if s < 10.0 => "a few seconds".to_owned(),
-        s if s < 90.0 => format!("about {} s", (s / 10.0).round() as u64 * 10),
-        s if s < 5400.0 => format!("about {} min", (s / 60.0).round() as u64),
-        s => format!("about {:.1} h", s / 3600.0),
-    }
-}
-
-/// Bytes in at most nine columns.
-pub fn size(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string().replace(".00 ", " ")
-}
-
-/// An amount of a unit.
-pub fn amount(n: u64, unit: Unit) -> String {
-    match unit {
-        Unit::Bytes => size(n),
-        Unit::Items => n.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_and_sizes_for_people() {
-        let times: Vec<_> = [0.04, 9.94, 9.96, 59.4, 59.6, 185.0, 3723.0].map(time).into();
-        assert_eq!(times, ["0.0 s", "9.9 s", "10 s", "59 s", "1:00", "3:05", "1:02:03"]);
-        let guesses: Vec<_> = [3.0, 38.0, 89.0, 200.0, 7200.0].map(about).into();
-        assert_eq!(guesses, ["a few seconds", "about 40 s", "about 90 s", "about 3 min", "about 2.0 h"]);
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1 << 20), "1 MiB");
-        assert_eq!(size(154_316_173), "147.17 MiB");
-    }
 
     #[test]
     fn a_rate_needs_some_time_and_follows_changes() {

@@ -7,7 +7,7 @@ use crate::replace;
 use crate::site::{FIELDS, Profile, files};
 use crate::tui::data::{DraftEntry, Opened};
 use crate::tui::draft::Draft;
-use crate::tui::form::{Edit, label};
+use crate::tui::form::Edit;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,7 +132,11 @@ pub fn compare(place: &Place, name: &str) -> Result<Vec<String>> {
             Edit::Text(text) => field.kind.masked(text),
             Edit::Default => "the default".to_owned(),
         };
-        lines.extend([label(field), format!("    profile  {before}"), format!("    draft    {after}")]);
+        lines.extend([
+            field.label.to_owned(),
+            format!("    profile  {before}"),
+            format!("    draft    {after}"),
+        ]);
     }
     Ok(lines)
 }

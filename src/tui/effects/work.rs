@@ -128,7 +128,7 @@ pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEnt
         let (source, available) = match &d.source {
             Source::Recipe(recipe) if recipe.packages.is_empty() => ("our own programs".to_owned(), true),
             Source::Recipe(recipe) => {
-                let count = super::super::words::count_of(recipe.packages.len() as u64, "Debian package");
+                let count = crate::words::count_of(recipe.packages.len() as u64, "Debian package");
                 (count, true)
             }
             Source::Image(pulled) => (format!("the image {}", pulled.reference), true),

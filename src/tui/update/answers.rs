@@ -7,10 +7,10 @@ use super::super::msg::{Effect, Msg, Saved};
 use super::super::overlay::{Ask, Choice, Overlay, Text};
 use super::super::step::Step;
 use super::super::theme::Role;
-use super::super::words;
 use super::{site, start};
 use crate::problem::Problem;
 use crate::site::certificates::date;
+use crate::words;
 
 pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let now = model.now;
@@ -113,7 +113,7 @@ fn confirm_chain(model: &mut Model) {
     for certificate in &pending.ca.certificates {
         text.push(String::new());
         text.push(certificate.info.subject.clone());
-        text.push(format!("SHA-256 {}", certificate.info.fingerprint.hex()));
+        text.extend(words::fingerprint(&certificate.info.fingerprint.hex()));
         text.push(format!("valid to {}", date(certificate.info.not_after)));
     }
     text.extend(pending.ca.notes.iter().map(|note| format!("({note})")));

@@ -15,6 +15,7 @@ use super::msg::{Effect, Msg};
 use super::overlay::{Menu, Overlay};
 use super::rows;
 use super::theme::Role;
+use super::view::rows::Extent;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// Takes one message.
@@ -136,8 +137,8 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Down => step_focus(model, 1),
         Action::PageUp => step_focus(model, -8),
         Action::PageDown => step_focus(model, 8),
-        Action::First => step_focus(model, isize::MIN),
-        Action::Last => step_focus(model, isize::MAX),
+        Action::First => to_end(model, false),
+        Action::Last => to_end(model, true),
         action => match model.screen {
             Screen::Site => site::act(model, action),
             _ => start::act(model, action),
@@ -145,16 +146,34 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
-/// Moves the focus by so many rows that can have it, as far as there are some.
+/// Moves the focus by so many rows, as far as there are some. What is between two rows scrolls by.
 fn step_focus(model: &mut Model, by: isize) -> Vec<Effect> {
-    let rows: Vec<_> = rows::rows(model).into_iter().filter(rows::Row::can_focus).collect();
-    let Some(last) = rows.len().checked_sub(1) else { return Vec::new() };
-    let now = model.focus().and_then(|focus| rows.iter().position(|row| *row == focus)).unwrap_or(0);
-    let next = now.saturating_add_signed(by).min(last);
-    if let Some(row) = rows.into_iter().nth(next) {
-        model.set_focus(row);
+    for _ in 0..by.unsigned_abs() {
+        match Extent::of(model).scrolled(model.scroll, by > 0) {
+            Some(line) => model.scroll = Some(line),
+            None => move_focus(model, by.signum()),
+        }
     }
     Vec::new()
+}
+
+/// To the first row and all above it, or to the last and all below.
+fn to_end(model: &mut Model, down: bool) -> Vec<Effect> {
+    move_focus(model, if down { isize::MAX } else { isize::MIN });
+    model.scroll = Some(if down { Extent::of(model).last() } else { 0 });
+    Vec::new()
+}
+
+fn move_focus(model: &mut Model, by: isize) {
+    let rows: Vec<_> = rows::rows(model).into_iter().filter(rows::Row::can_focus).collect();
+    let Some(last) = rows.len().checked_sub(1) else { return };
+    let now = model.focus().and_then(|focus| rows.iter().position(|row| *row == focus)).unwrap_or(0);
+    let next = now.saturating_add_signed(by).min(last);
+    if next != now
+        && let Some(row) = rows.into_iter().nth(next)
+    {
+        model.set_focus(row);
+    }
 }
 
 fn paste(model: &mut Model, text: &str) -> Vec<Effect> {

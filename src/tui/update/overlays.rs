@@ -1,7 +1,6 @@
 //! Keys while something lies over the screen.
 
 use super::super::check::Check;
-use super::super::form;
 use super::super::keys::Key;
 use super::super::line::Line;
 use super::super::model::Model;
@@ -9,6 +8,7 @@ use super::super::msg::Effect;
 use super::super::overlay::{Ask, Choice, Files, Overlay, Paste, Picking, Prompt, Purpose};
 use super::super::step::Step;
 use super::super::theme::Role;
+use super::super::view::overlays::{question, reading};
 use super::{act, build, character, edit_line, site, start};
 use crate::site::files;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -46,7 +46,7 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
             if key.code == KeyCode::Enter {
                 return answer(model, ask);
             }
-            choose(&mut ask.at, ask.choices.len(), key);
+            ask_key(&mut ask, key, model.size);
             model.overlay = Some(Overlay::Ask(ask));
         }
         Overlay::Prompt(mut prompt) => {
@@ -72,12 +72,14 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
             model.overlay = Some(Overlay::Paste(paste));
         }
         Overlay::Text(mut text) => {
-            let last = text.lines.len().saturating_sub(1);
+            let part = reading(&text, model.size);
             text.from = match key.code {
-                KeyCode::Up => text.from.saturating_sub(1),
-                KeyCode::Down => (text.from + 1).min(last),
-                KeyCode::PageUp => text.from.saturating_sub(10),
-                KeyCode::PageDown => (text.from + 10).min(last),
+                KeyCode::Up => part.moved(-1),
+                KeyCode::Down => part.moved(1),
+                KeyCode::PageUp => part.moved(-part.page()),
+                KeyCode::PageDown => part.moved(part.page()),
+                KeyCode::Home => 0,
+                KeyCode::End => part.moved(isize::MAX),
                 KeyCode::Enter => return Vec::new(),
                 _ => text.from,
             };
@@ -85,6 +87,22 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// Moves in a question: down through its text, then through the answers, so that no answer but the first
+/// can be given before all was in sight.
+fn ask_key(ask: &mut Ask, key: Key, size: (u16, u16)) {
+    let part = question(ask, size);
+    let (from, below) = (part.moved(0), part.moved(1));
+    match key.code {
+        KeyCode::Down | KeyCode::Tab if below > from => ask.from = below,
+        KeyCode::PageDown | KeyCode::End if below > from => ask.from = part.moved(part.page()),
+        KeyCode::Up | KeyCode::BackTab if ask.at == 0 => ask.from = part.moved(-1),
+        KeyCode::PageUp | KeyCode::Home if ask.at == 0 => ask.from = part.moved(-part.page()),
+        _ => {
+            choose(&mut ask.at, ask.choices.len(), key);
+        }
+    }
 }
 
 /// Moves in a list; false if the key does not.
@@ -297,7 +315,7 @@ fn picked(model: &mut Model, picking: Picking, path: PathBuf) -> Vec<Effect> {
                 site.form.focus(None);
             }
             model.attend();
-            model.say(Role::Ok, format!("{} is set.", form::label(id.field())));
+            model.say(Role::Ok, format!("{} is set.", id.field().label));
             return site::refresh(model);
         }
     }

@@ -9,10 +9,10 @@ use super::super::overlay::{self, Ask, Choice, Overlay, Paste, Picking, Purpose}
 use super::super::rows::Row;
 use super::super::step::Step;
 use super::super::theme::Role;
-use super::super::words::count_of;
-use super::{character, edit_line, overlays, start, step_focus};
+use super::{character, edit_line, move_focus, overlays, start};
 use crate::probe::endpoints;
 use crate::site::{FIELDS, Id};
+use crate::words::count_of;
 use ratatui_textarea::TextArea;
 
 pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -47,7 +47,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             };
             site.form.restore(id);
             let text = if site.form.text(id).is_empty() { "nothing" } else { "the default" };
-            model.say(Role::Info, format!("{} is {text} again.", form::label(id.field())));
+            model.say(Role::Info, format!("{} is {text} again.", id.field().label));
             changed(model, id);
             refresh(model)
         }
@@ -117,7 +117,8 @@ fn activate(model: &mut Model, focus: Option<Row>) -> Vec<Effect> {
             if let Some(site) = &mut model.site {
                 site.form.submit([id].into_iter());
             }
-            step_focus(model, 1)
+            move_focus(model, 1);
+            Vec::new()
         }
         _ => Vec::new(),
     }
@@ -155,6 +156,8 @@ fn turn(model: &mut Model, focus: Option<Row>, forward: bool) -> Vec<Effect> {
 
 /// A key in a text field.
 pub fn typed(model: &mut Model, key: Key) -> Vec<Effect> {
+    // What is typed has to be seen.
+    model.scroll = None;
     let Some(site) = &mut model.site else { return Vec::new() };
     let id = match character(key) {
         Some(c) => site.form.type_char(c),
@@ -235,7 +238,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     match (bad.first(), step.next()) {
         (Some(first), _) if !asked_before => {
             site.form.submit(bad.iter().copied());
-            let names: Vec<String> = bad.iter().map(|id| form::label(id.field())).collect();
+            let names: Vec<&str> = bad.iter().map(|id| id.field().label).collect();
             model.set_focus(Row::Field(*first));
             model.say(
                 Role::Error,

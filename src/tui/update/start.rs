@@ -36,6 +36,7 @@ pub fn show(model: &mut Model) -> Vec<Effect> {
             model.say(Role::Info, format!("What you changed of {} is kept.", site.form.name));
         }
         model.start_focus = Some(Row::Site(site.form.name));
+        model.scroll = None;
     }
     model.screen = Screen::Start;
     effects.extend(refresh(model));
@@ -117,7 +118,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 /// What is to be done with what was not saved; `drop` is the way that throws it away.
 fn ask_of_draft(model: &mut Model, name: String, drop: (&str, Choice)) -> Vec<Effect> {
     let text = draft(model, &name).map(|draft| {
-        let ago = super::super::words::ago(model.clock() - draft.at);
+        let ago = crate::words::ago(model.clock() - draft.at);
         format!("{}, {ago}.", draft.what())
     });
     model.overlay = Some(Overlay::Ask(Ask::new(

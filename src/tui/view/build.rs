@@ -4,7 +4,6 @@
 use super::super::build::action::Typing;
 use super::super::build::failure::Part;
 use super::super::build::list::{self, Listed, Pick};
-use super::super::build::pace::{about, amount, time};
 use super::super::build::rows::{Row, State};
 use super::super::build::state::StageRows;
 use super::super::build::{BuildState, Trial};
@@ -12,6 +11,7 @@ use super::super::theme::{Role, Theme};
 use super::log::{LogView, grouped, view_log};
 use super::text::{clip, fit, width, wrap};
 use crate::build::Outcome;
+use crate::words::{about, amount, time};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};

@@ -2,11 +2,11 @@
 
 pub mod build;
 pub mod log;
-mod overlays;
-mod panel;
+pub mod overlays;
+pub mod panel;
 mod rail;
 pub mod result;
-mod rows;
+pub mod rows;
 pub mod text;
 
 use super::keys;
@@ -23,6 +23,8 @@ use text::{clip, fit, width};
 pub const LEAST: (u16, u16) = (60, 16);
 /// From this width on the steps stand beside the screen.
 const RAIL: u16 = 100;
+/// Columns of the steps.
+const STEPS: u16 = 33;
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame) {
@@ -30,15 +32,7 @@ pub fn view(model: &Model, frame: &mut Frame) {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return too_small(frame, area);
     }
-    let [head, rule, body, panel_rule, panel, foot] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Min(4),
-        Constraint::Length(1),
-        Constraint::Length(if area.height < 20 { 3 } else { 4 }),
-        Constraint::Length(1),
-    ])
-    .areas(area);
+    let [head, rule, body, panel_rule, panel, foot] = parts(area);
     header(model, frame, head);
     if matches!(model.screen, Screen::Build | Screen::Result | Screen::Machine) {
         let notice = model.notice.as_ref().map(|notice| (notice.role, notice.text.as_str()));
@@ -50,9 +44,9 @@ pub fn view(model: &Model, frame: &mut Frame) {
     }
     line(model, frame, rule, None);
     let body = match &model.site {
-        Some(site) if model.screen == Screen::Site && area.width >= RAIL => {
+        Some(site) if has_rail(model) => {
             let [left, wall, right] =
-                Layout::horizontal([Constraint::Length(33), Constraint::Length(1), Constraint::Min(40)])
+                Layout::horizontal([Constraint::Length(STEPS), Constraint::Length(1), Constraint::Min(40)])
                     .areas(body);
             rail::view(model, site, frame, left);
             let wall_line = Line::styled(model.theme.glyphs.wall(), model.theme.style(Role::Border));
@@ -67,6 +61,30 @@ pub fn view(model: &Model, frame: &mut Frame) {
     panel::view(model, frame, panel);
     footer(model, frame, foot);
     overlays::view(model, frame, area);
+}
+
+/// Head, rule, list, rule, panel, foot.
+fn parts(area: Rect) -> [Rect; 6] {
+    Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Min(4),
+        Constraint::Length(1),
+        Constraint::Length(if area.height < 20 { 3 } else { 4 }),
+        Constraint::Length(1),
+    ])
+    .areas(area)
+}
+
+/// Whether the steps stand beside the list.
+fn has_rail(model: &Model) -> bool {
+    model.screen == Screen::Site && model.size.0 >= RAIL
+}
+
+/// Columns and lines of the list.
+fn list(model: &Model) -> (u16, u16) {
+    let [_, _, body, ..] = parts(Rect::new(0, 0, model.size.0, model.size.1));
+    (if has_rail(model) { body.width.saturating_sub(STEPS + 1) } else { body.width }, body.height)
 }
 
 /// A build or what came of it: it has the whole width, for logs have long lines.
@@ -209,5 +227,7 @@ fn footer(model: &Model, frame: &mut Frame, area: Rect) {
 
 #[cfg(test)]
 mod build_tests;
+#[cfg(test)]
+mod reach_tests;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,12 @@
 use super::super::keys;
 use super::super::line;
 use super::super::model::Model;
-use super::super::overlay::{Files, Overlay};
+use super::super::overlay::{Ask, Files, Overlay, Text};
 use super::super::step::Step;
 use super::super::theme::{Role, Theme};
 use super::rail;
 use super::text::{clip, fit, width, wrap};
+use crate::words::count_of;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
@@ -20,7 +21,7 @@ pub fn hints(overlay: &Overlay) -> Vec<(String, &'static str)> {
             &[("Enter", "do it"), ("Up Down", "choose"), ("letters", "search"), ("Esc", "back")]
         }
         Overlay::Steps(_) => &[("Enter", "go"), ("1-7", "choose"), ("Esc", "back")],
-        Overlay::Ask(_) => &[("Enter", "answer"), ("Up Down", "choose"), ("Esc", "back")],
+        Overlay::Ask(_) => &[("Enter", "answer"), ("Up Down", "read, choose"), ("Esc", "back")],
         Overlay::Prompt(_) => &[("Enter", "go on"), ("Esc", "back")],
         Overlay::Files(_) => {
             &[("Enter", "take"), ("Left", "folder above"), ("letters", "search"), ("Esc", "back")]
@@ -72,11 +73,13 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
             paint(frame, area, theme, "Go to a step", lines, room.min(44));
         }
         Overlay::Ask(ask) => {
-            let room = room.min(72);
-            let mut lines: Vec<Line> =
-                ask.text.iter().flat_map(|text| wrap(text, room)).map(Line::raw).collect();
-            lines.truncate(most.saturating_sub(ask.choices.len() + 3));
-            lines.push(Line::raw(""));
+            let part = question(ask, model.size);
+            let room = part.room;
+            let mut lines = part.lines(theme);
+            // The gap above the answers says whether there is more to read.
+            if !part.more() {
+                lines.push(Line::raw(""));
+            }
             for (at, (label, _)) in ask.choices.iter().enumerate() {
                 lines.push(choice(theme, label, at == ask.at, room));
             }
@@ -108,10 +111,12 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
             put_cursor(frame, below, "Name", &files.line, room);
         }
         Overlay::Paste(paste) => {
-            let mut lines = vec![
-                Line::raw("Paste PEM text: one or more blocks BEGIN CERTIFICATE ... END CERTIFICATE."),
-                Line::styled("It is read as soon as the last block is whole.", theme.style(Role::Muted)),
-            ];
+            let told = "Paste PEM text: blocks from BEGIN CERTIFICATE to END CERTIFICATE.";
+            let mut lines: Vec<Line> = wrap(told, room).into_iter().map(Line::raw).collect();
+            lines.push(Line::styled(
+                "It is read as soon as the last block is whole.",
+                theme.style(Role::Muted),
+            ));
             if let Some(problem) = &paste.error {
                 let text = format!("{} {problem}", theme.glyphs.fail());
                 let pieces = text.lines().flat_map(|line| wrap(line, room)).take(4);
@@ -127,21 +132,85 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
             }
         }
         Overlay::Text(text) => {
-            let lines: Vec<Line> = text
-                .lines
-                .iter()
-                .flat_map(|line| if line.is_empty() { vec![String::new()] } else { wrap_keep(line, room) })
-                .map(Line::raw)
-                .skip(text.from)
-                .take(most.saturating_sub(2))
-                .collect();
+            let part = reading(text, model.size);
+            let (lines, room) = (part.lines(theme), part.room);
             paint(frame, area, theme, &text.title, lines, room);
         }
     }
 }
 
-/// Wraps, and keeps the indent of a line.
+/// The part of a text that is in sight.
+pub struct Part {
+    wrapped: Vec<String>,
+    from: usize,
+    /// Lines for it.
+    height: usize,
+    room: usize,
+}
+
+impl Part {
+    fn new(lines: &[String], from: usize, room: usize, height: usize) -> Self {
+        let wrapped: Vec<String> = lines.iter().flat_map(|line| wrap_keep(line, room)).collect();
+        let height = height.max(1);
+        let from = from.min(wrapped.len().saturating_sub(height));
+        Self { wrapped, from, height, room }
+    }
+
+    /// Where it begins after a move by so many lines, no further than there is text.
+    pub fn moved(&self, by: isize) -> usize {
+        self.from.saturating_add_signed(by).min(self.wrapped.len().saturating_sub(self.height))
+    }
+
+    pub fn page(&self) -> isize {
+        isize::try_from(self.height).unwrap_or(1)
+    }
+
+    /// Whether there is something above or below it.
+    fn more(&self) -> bool {
+        self.wrapped.len() > self.height
+    }
+
+    fn lines(&self, theme: &Theme) -> Vec<Line<'static>> {
+        let seen = self.wrapped.iter().skip(self.from).take(self.height);
+        let mut lines: Vec<Line> = seen.cloned().map(Line::raw).collect();
+        if self.more() {
+            let below = self.wrapped.len().saturating_sub(self.from + self.height) as u64;
+            let text = match below {
+                0 => String::new(),
+                n => format!("{} {} below", theme.glyphs.ellipsis(), count_of(n, "more line")),
+            };
+            lines.push(Line::styled(text, theme.style(Role::Muted)));
+        }
+        lines
+    }
+}
+
+/// Columns and lines inside of the largest box.
+fn inside(size: (u16, u16)) -> (usize, usize) {
+    (usize::from(size.0).saturating_sub(8).min(92), usize::from(size.1).saturating_sub(3))
+}
+
+/// What is in sight of the text of a question.
+pub fn question(ask: &Ask, size: (u16, u16)) -> Part {
+    let (room, height) = inside(size);
+    // The line below the text is blank, or says that there is more.
+    Part::new(&ask.text, ask.from, room.min(72), height.saturating_sub(ask.choices.len() + 1))
+}
+
+/// What is in sight of a text to read.
+pub fn reading(text: &Text, size: (u16, u16)) -> Part {
+    let (room, height) = inside(size);
+    let part = |height| Part::new(&text.lines, text.from, room, height);
+    let whole = part(height);
+    // The last line says that there is more.
+    if whole.more() { part(height.saturating_sub(1)) } else { whole }
+}
+
+/// Wraps, and keeps the indent of a line. A text with columns of its own keeps its blanks.
 fn wrap_keep(line: &str, room: usize) -> Vec<String> {
+    if width(line) <= room {
+        return vec![line.to_owned()];
+    }
     let indent = line.len() - line.trim_start().len();
     let pieces = wrap(line.trim_start(), room.saturating_sub(indent));
     pieces.into_iter().map(|piece| format!("{}{piece}", " ".repeat(indent))).collect()
@@ -210,6 +279,18 @@ fn put_cursor(frame: &mut Frame, inner: Rect, label: &str, line: &line::Line, ro
     }
 }
 
+/// A line that is no wider than its box, or the wall would be pushed aside.
+fn cut(line: Line<'_>, room: usize, theme: &Theme) -> Line<'static> {
+    let mut left = room;
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let text = clip(&span.content, left, theme.glyphs.ellipsis());
+        left = left.saturating_sub(width(&text));
+        spans.push(Span::styled(text, span.style));
+    }
+    Line::from(spans).style(line.style)
+}
+
 /// Draws a box in the middle with these lines; gives the place of the lines.
 fn paint(frame: &mut Frame, area: Rect, theme: &Theme, title: &str, lines: Vec<Line>, room: usize) -> Rect {
     let wide = (room + 4).min(area.width.into()) as u16;
@@ -236,6 +317,7 @@ fn paint(frame: &mut Frame, area: Rect, theme: &Theme, title: &str, lines: Vec<L
     let mut all = vec![top];
     let height = usize::from(tall).saturating_sub(2);
     for line in lines.into_iter().take(height) {
+        let line = cut(line, usize::from(wide).saturating_sub(4), theme);
         let used = line.width();
         let mut spans = vec![Span::styled(format!("{wall} "), border)];
         spans.extend(line.spans.into_iter().map(|span| span.patch_style(line.style)));

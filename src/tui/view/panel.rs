@@ -13,14 +13,16 @@ use ratatui::widgets::Paragraph;
 pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
     let theme = &model.theme;
     let room = usize::from(area.width).saturating_sub(2);
-    // The last line says what is accepted; what stands before it gets the lines that are left.
+    // The last line has the example; what stands before it gets the lines that are left.
     let mut texts = words(model);
     let last = if texts.len() > 2 { texts.pop() } else { None };
-    let most = usize::from(area.height) - usize::from(last.is_some());
+    let mut left = usize::from(area.height) - usize::from(last.is_some());
     let mut lines = Vec::new();
-    for (at, (role, text)) in texts.iter().enumerate() {
-        let left = most.saturating_sub(lines.len() + (texts.len() - 1 - at));
-        lines.extend(some_lines(text, room, left, theme.glyphs.ellipsis()).into_iter().map(|l| (*role, l)));
+    // The first text is the longest: it gives way to the others.
+    for (at, (role, text)) in texts.iter().enumerate().rev() {
+        let part = some_lines(text, room, left.saturating_sub(at), theme.glyphs.ellipsis());
+        left = left.saturating_sub(part.len());
+        lines.splice(0..0, part.into_iter().map(|line| (*role, line)));
     }
     lines.extend(last.map(|(role, text)| (role, clip(&text, room, theme.glyphs.ellipsis()))));
     let lines: Vec<Line> =
@@ -40,7 +42,8 @@ fn some_lines(text: &str, room: usize, most: usize, mark: &str) -> Vec<String> {
     lines
 }
 
-fn words(model: &Model) -> Vec<(Role, String)> {
+/// All of it, to read at leisure.
+pub fn words(model: &Model) -> Vec<(Role, String)> {
     let plain = |text: &str| vec![(Role::Plain, text.to_owned())];
     match model.focus() {
         Some(Row::Field(id) | Row::Value(id)) => {
@@ -51,9 +54,9 @@ fn words(model: &Model) -> Vec<(Role, String)> {
                 first = format!("{first} {}", field.more);
             }
             vec![
-                (Role::Plain, site.form.why(id)),
                 (Role::Plain, first),
-                (Role::Muted, format!("Takes {}, for example {}", field.kind.accepts(), field.example)),
+                (Role::Plain, site.form.why(id)),
+                (Role::Muted, format!("Example: {}. Takes {}.", field.example, field.kind.accepts())),
             ]
         }
         Some(Row::Component(name)) => {
@@ -137,7 +140,7 @@ fn about(action: super::super::keys::Action) -> Option<&'static str> {
             "Asks the identity provider's server for its certificates. You compare the fingerprint before they are trusted."
         }
         A::Placeholder => "For trying an image out. No machine can register with them.",
-        A::StartBuild => "Says first what it writes and where.",
+        A::StartBuild => "A question comes first: it names every file that will be written.",
         A::CopyCommand => "This command builds the same image without the wizard. Enter copies it.",
         A::NextProblem => "Goes to the field.",
         _ => return None,

@@ -17,7 +17,7 @@ pub fn look(state: State, theme: &Theme) -> (&'static str, Role) {
         State::Attention => (theme.glyphs.fail(), Role::Error),
         State::Review => (theme.glyphs.warn(), Role::Warn),
         State::Open => (theme.glyphs.wait(), Role::Plain),
-        State::Locked => (theme.glyphs.wait(), Role::Muted),
+        State::Locked => (theme.glyphs.locked(), Role::Muted),
     }
 }
 

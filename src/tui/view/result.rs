@@ -1,14 +1,17 @@
 //! What came of a build: what to do next, the files, and what the image is made of.
 
-use super::super::build::pace::{size, time};
 use super::super::build::result::{NEXT, ResultAction, ResultRow, ResultState};
 use super::super::build::sizes::{Change, Size, Sizes};
 use super::super::theme::{Role, Theme};
 use super::text::{clip, fit, width};
+use crate::words::{size, time};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+
+/// Columns of `━ packed ─ unpacked`.
+const LEGEND: usize = 19;
 
 /// Draws the result.
 pub fn view_result(frame: &mut Frame, area: Rect, state: &ResultState, theme: &Theme) {
@@ -96,25 +99,24 @@ fn artifact_line(
     let name = artifact.path.file_name().unwrap_or(artifact.path.as_os_str()).to_string_lossy().into_owned();
     let ellipsis = theme.glyphs.ellipsis();
     let name = fit(&name, if columns < 76 { 20 } else { 24 }, ellipsis);
-    let front = format!("   {name} {:>11}  ", size(artifact.bytes));
+    let front = format!("   {name} {:>8}  ", size(artifact.bytes));
     let room = columns.saturating_sub(width(&front) + 1);
     let digest = clip(&artifact.sha256.to_string(), room, ellipsis);
     Line::from(vec![Span::raw(front), Span::styled(digest, theme.style(Role::Muted))])
 }
 
-/// Columns of a row of sizes: name, bar, change; the two sizes have eleven each.
+/// Columns of a row of sizes: name, bar, change; the two sizes have eight each. There is no bar without its legend.
 fn columns_of(columns: usize) -> (usize, usize, usize) {
-    let change = 12;
+    let change = 9;
     let name = if columns < 76 { 17 } else { 22 };
-    let bar = columns.saturating_sub(3 + name + 1 + 12 + 12 + 2 + change + 1);
-    (name, if bar < 4 { 0 } else { bar.min(48) }, change)
+    let bar = columns.saturating_sub(3 + name + 1 + 9 + 9 + 2 + change + 1);
+    (name, if bar < LEGEND { 0 } else { bar.min(48) }, change)
 }
 
 fn legend(sizes: &Sizes, columns: usize, theme: &Theme) -> Line<'static> {
     let (name, bar, change) = columns_of(columns);
     let glyphs = theme.glyphs;
     let key = format!("{} packed {} unpacked", glyphs.bar_full(), glyphs.bar_empty());
-    let key = if bar >= width(&key) { key } else { String::new() };
     let title = match bar {
         0 => "Components".to_owned(),
         _ => format!("Components, kernel {}", sizes.kernel),
@@ -122,7 +124,7 @@ fn legend(sizes: &Sizes, columns: usize, theme: &Theme) -> Line<'static> {
     let title = if width(&title) < name + 2 { title } else { "Components".to_owned() };
     let front = format!(" {}", fit(&title, name + 2, glyphs.ellipsis()));
     let gap = if bar > 0 { format!("{} ", fit(&key, bar, "")) } else { String::new() };
-    let heads = format!(" {gap}{:>11} {:>11}  {:>change$}", "packed", "unpacked", "change");
+    let heads = format!(" {gap}{:>8} {:>8}  {:>change$}", "packed", "unpacked", "change");
     Line::from(vec![
         Span::styled(front, theme.style(Role::Strong)),
         Span::styled(heads, theme.style(Role::Muted)),
@@ -147,7 +149,9 @@ fn size_line(row: &Size, largest: u64, columns: usize, theme: &Theme, bars: bool
         spans.push(Span::styled(glyphs.bar_empty().repeat(rest), theme.style(Role::Border)));
         spans.push(Span::raw(" ".repeat(bar - packed - rest + 1)));
     }
-    spans.push(Span::raw(format!("{:>11} {:>11}  ", size(row.compressed), size(row.unpacked))));
+    // Nothing: it is gone; or names alone, of folders, links, empty files.
+    let some = |bytes: u64| if bytes == 0 { "-".to_owned() } else { size(bytes) };
+    spans.push(Span::raw(format!("{:>8} {:>8}  ", some(row.compressed), some(row.unpacked))));
     let (role, text) = change(row.change);
     spans.push(Span::styled(format!("{text:>change_columns$}"), theme.style(role)));
     Line::from(spans)

@@ -6,12 +6,11 @@ use super::super::kernels;
 use super::super::model::{Model, Site};
 use super::super::rows::{self, Row};
 use super::super::theme::{Role, Theme};
-use super::super::words;
 use super::text::{clip, fit, width, wrap};
 use crate::build::Outcome;
-use crate::cli::render::size;
 use crate::site::field::{Default, Kind};
 use crate::site::{Id, Origin};
+use crate::words::{self, size};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
@@ -25,31 +24,28 @@ struct Block {
     focused: bool,
 }
 
-pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
+/// The rows of a screen as blocks of lines.
+fn blocks(model: &Model, columns: usize) -> (Vec<Row>, Vec<Block>) {
     let focus = model.focus();
     let rows = rows::rows(model);
-    let painter = Painter::new(model, &rows, area.width.into());
+    let painter = Painter::new(model, &rows, columns);
     let mut blocks: Vec<Block> =
         rows.iter().map(|row| painter.block(row, focus.as_ref() == Some(row))).collect();
     // A heading has a blank line above it, which the first one does not need.
     if let (Some(Row::Heading(_)), Some(block)) = (rows.first(), blocks.first_mut()) {
         block.lines.remove(0);
     }
-    let total: usize = blocks.iter().map(|block| block.lines.len()).sum();
-    let height = usize::from(area.height);
-    let mut before = 0;
-    let mut at = 0;
-    let mut tall = 1;
+    (rows, blocks)
+}
+
+pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
+    let (rows, blocks) = blocks(model, area.width.into());
+    let extent = Extent::new(&rows, &blocks, area.height.into());
+    let (total, height, from) = (extent.total(), extent.height, extent.from(model.scroll));
     let mut cursor = None;
-    for block in &blocks {
-        if block.focused {
-            at = before;
-            tall = block.lines.len();
-            cursor = block.cursor.map(|(line, column)| (before + line, column));
-        }
-        before += block.lines.len();
+    for (block, spot) in blocks.iter().zip(&extent.spots).filter(|(block, _)| block.focused) {
+        cursor = block.cursor.map(|(line, column)| (spot.at + line, column));
     }
-    let from = offset(total, height, at, tall);
     let lines: Vec<Line> = blocks.into_iter().flat_map(|block| block.lines).skip(from).take(height).collect();
     frame.render_widget(Paragraph::new(lines), area);
     if let Some((line, column)) = cursor.filter(|_| model.overlay.is_none())
@@ -61,16 +57,99 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
     scrollbar(model, frame, area, total, from);
 }
 
-/// The first line that is shown: the focus is as far down the window as it is down the list, so that it
-/// is always in sight and the list moves evenly.
-fn offset(total: usize, height: usize, at: usize, tall: usize) -> usize {
-    if total <= height {
-        return 0;
+/// Where a row is.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot {
+    /// Its first line.
+    pub at: usize,
+    /// How many lines it has.
+    pub tall: usize,
+    can_focus: bool,
+    focused: bool,
+}
+
+/// Where the rows of a screen are, and which lines of them are in sight.
+#[derive(Debug)]
+pub struct Extent {
+    pub spots: Vec<Spot>,
+    /// Lines of the window.
+    pub height: usize,
+}
+
+impl Extent {
+    /// Of the screen of now.
+    pub fn of(model: &Model) -> Self {
+        let (columns, height) = super::list(model);
+        let (rows, blocks) = blocks(model, columns.into());
+        Self::new(&rows, &blocks, height.into())
     }
-    let spare = total - height;
-    let even = (at * spare) / (total - 1).max(1);
-    let least = (at + tall).saturating_sub(height);
-    even.clamp(least.min(at), at.max(least.min(at))).min(spare)
+
+    fn new(rows: &[Row], blocks: &[Block], height: usize) -> Self {
+        let mut at = 0;
+        let spot = |(row, block): (&Row, &Block)| {
+            let tall = block.lines.len();
+            let spot = Spot { at, tall, can_focus: row.can_focus(), focused: block.focused };
+            at += tall;
+            spot
+        };
+        let spots = rows.iter().zip(blocks).map(spot).collect();
+        Self { spots, height }
+    }
+
+    fn total(&self) -> usize {
+        self.spots.last().map_or(0, |spot| spot.at + spot.tall)
+    }
+
+    /// The last line that the window can begin with.
+    pub fn last(&self) -> usize {
+        self.total().saturating_sub(self.height)
+    }
+
+    /// The line that the window begins with: where a person has scrolled to, else by the focus.
+    pub fn from(&self, scroll: Option<usize>) -> usize {
+        let focused = || self.spots.iter().find(|spot| spot.focused).map_or(0, |spot| self.offset(spot));
+        scroll.unwrap_or_else(focused).min(self.last())
+    }
+
+    /// Where the window begins with this focus: the focus is as far down the window as it is down the
+    /// list, so that it is always in sight and the list moves evenly.
+    fn offset(&self, spot: &Spot) -> usize {
+        let focusable = || self.spots.iter().filter(|spot| spot.can_focus).map(|spot| spot.at);
+        let (first, last) = (focusable().next().unwrap_or(0), focusable().next_back().unwrap_or(0));
+        let even = spot.at.saturating_sub(first) * self.last() / last.saturating_sub(first).max(1);
+        let least = (spot.at + spot.tall).saturating_sub(self.height).min(spot.at);
+        even.clamp(least, spot.at).min(self.last())
+    }
+
+    /// Where an arrow scrolls to, so that no line between two rows that can have the focus is passed over
+    /// unseen; none if the arrow moves the focus.
+    pub fn scrolled(&self, scroll: Option<usize>, down: bool) -> Option<usize> {
+        let now = self.from(scroll);
+        let focus = self.spots.iter().position(|spot| spot.focused);
+        let home = self.from(None);
+        let mut others = self.spots.iter().enumerate().filter(|(_, spot)| spot.can_focus);
+        let step = (self.height / 2).max(1);
+        if down {
+            let next = others.find(|(at, _)| focus.is_none_or(|focus| *at > focus));
+            // First to where the focus is, then to the end of what it shows.
+            let end = focus.and_then(|at| self.spots.get(at)).map_or(0, |spot| spot.at + spot.tall);
+            let to = match next {
+                _ if now < home => home,
+                _ if now + self.height < end => end - self.height,
+                None => self.last(),
+                Some((_, spot)) => Some(self.offset(spot)).filter(|to| *to >= now + self.height)?,
+            };
+            (to > now).then(|| (now + step).min(to))
+        } else {
+            let next = others.rfind(|(at, _)| focus.is_some_and(|focus| *at < focus));
+            let to = match next {
+                _ if now > home => home,
+                None => 0,
+                Some((_, spot)) => Some(self.offset(spot)).filter(|to| to + self.height <= now)?,
+            };
+            (to < now).then(|| now.saturating_sub(step).max(to))
+        }
+    }
 }
 
 /// The thumb at the right edge, where the list is longer than the window.
@@ -105,11 +184,11 @@ struct Painter<'a> {
 impl<'a> Painter<'a> {
     fn new(model: &'a Model, rows: &[Row], total: usize) -> Self {
         let labels = rows.iter().map(|row| match row {
-            Row::Field(id) | Row::Value(id) => width(&form::label(id.field())),
+            Row::Field(id) | Row::Value(id) => width(id.field().label),
             Row::Site(name) | Row::Draft(name) | Row::Running(name) | Row::Component(name) => width(name),
             _ => 0,
         });
-        let most = if total < 66 { 22 } else { 26 };
+        let most = if total < 66 { 20 } else { 26 };
         let label = labels.max().unwrap_or(0).clamp(8, most);
         let origin = if total < 66 { 8 } else { 14 };
         Self { model, theme: &model.theme, width: total.saturating_sub(2), label, origin }
@@ -290,11 +369,15 @@ impl<'a> Painter<'a> {
             }
             _ => self.shown(form, id, room, secret, focused),
         };
-        let origin = if self.origin < 14 { form.short_origin(id) } else { form.origin(id) };
+        let origin = match form.site().counts(field) {
+            false => "not used".to_owned(),
+            true if self.origin < 14 => form.short_origin(id),
+            true => form.origin(id),
+        };
         let origin = fit_right(&origin, self.origin, self.mark());
         let mut lines = vec![Line::from(vec![
             self.pointer(focused),
-            self.named(&form::label(field), self.label, focused),
+            self.named(field.label, self.label, focused),
             Span::raw("  "),
             value,
             Span::raw(" "),
@@ -326,7 +409,11 @@ impl<'a> Painter<'a> {
             }
             Kind::Choice(choices) => {
                 let text = if focused && choices.len() > 1 { format!("< {text} >") } else { text };
-                let role = if focused { Role::Selection } else { Role::Plain };
+                let role = match (focused, form.site().counts(field)) {
+                    (true, _) => Role::Selection,
+                    (false, true) => Role::Plain,
+                    (false, false) => Role::Muted,
+                };
                 return Span::styled(fit(&text, room, self.mark()), self.theme.style(role));
             }
             _ => {}
@@ -339,9 +426,12 @@ impl<'a> Painter<'a> {
             };
             return Span::styled(fit(text, room, self.mark()), self.theme.style(Role::Muted));
         }
-        let derived = form.origin(id) == "derived";
         let shown = if secret { field.kind.masked(&text) } else { text };
-        let role = if derived { Role::Derived } else { Role::Plain };
+        let role = match form.site().counts(field) {
+            false => Role::Muted,
+            true if form.origin(id) == "derived" => Role::Derived,
+            true => Role::Plain,
+        };
         Span::styled(fit(&shown, room, self.mark()), self.theme.style(role))
     }
 
@@ -377,10 +467,8 @@ impl<'a> Painter<'a> {
         };
         let check = if kernels::is_on(site, slug) { "[x]" } else { "[ ]" };
         let role = if focused { Role::Selection } else { Role::Plain };
-        let amount = group.amount.map_or_else(String::new, |amount| {
-            format!("{:>5} modules {:>11}", amount.modules, size(amount.bytes))
-        });
-        let room = self.width.saturating_sub(2 + 4 + 1 + 25);
+        let amount = group.amount.map_or_else(String::new, |amount| amount.to_string());
+        let room = self.width.saturating_sub(2 + 4 + 1 + 22);
         Line::from(vec![
             self.pointer(focused),
             Span::styled(check, self.theme.style(role)),
@@ -411,7 +499,7 @@ impl<'a> Painter<'a> {
         if !entry.available {
             about = format!("{} no sources at hand. {about}", self.theme.glyphs.warn());
         }
-        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 12);
+        let room = self.width.saturating_sub(2 + 4 + self.label + 2 + 9);
         Line::from(vec![
             self.pointer(focused),
             Span::styled(check, self.theme.style(role)),
@@ -420,7 +508,7 @@ impl<'a> Painter<'a> {
             Span::raw("  "),
             Span::styled(fit(&about, room, self.mark()), self.theme.style(Role::Muted)),
             Span::raw(" "),
-            Span::raw(fit_right(&bytes, 11, self.mark())),
+            Span::raw(fit_right(&bytes, 8, self.mark())),
         ])
     }
 
@@ -479,13 +567,43 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_focus_is_always_in_sight(total in 1usize..200, height in 1usize..40, at in 0usize..200, tall in 1usize..6) {
-            let at = at.min(total - 1);
-            let tall = tall.min(total - at);
-            let from = offset(total, height, at, tall);
-            prop_assert!(from <= at && at < from + height, "{from} {at}");
-            prop_assert!(tall > height || at + tall <= from + height);
-            prop_assert!(from + height <= total || from == 0);
+        fn the_focus_is_always_in_sight_and_arrows_pass_over_no_line(
+            rows in prop::collection::vec((1usize..9, any::<bool>()), 1..60),
+            height in 1usize..30,
+        ) {
+            let mut extent = Extent { spots: Vec::new(), height };
+            for (tall, can_focus) in rows {
+                extent.spots.push(Spot { at: extent.total(), tall, can_focus, focused: false });
+            }
+            let places: Vec<usize> = (0..extent.spots.len()).filter(|at| extent.spots[*at].can_focus).collect();
+            let Some(first) = places.first().copied() else { return Ok(()) };
+            extent.spots[first].focused = true;
+            let mut seen = vec![false; extent.total()];
+            // Up to the very top, then down to the very end.
+            for down in [false, true] {
+                let mut scroll = None;
+                loop {
+                    let from = extent.from(scroll);
+                    seen.iter_mut().skip(from).take(height).for_each(|line| *line = true);
+                    if scroll.is_none() {
+                        let spot = extent.spots.iter().find(|spot| spot.focused).unwrap();
+                        prop_assert!(from <= spot.at && spot.at < from + height);
+                        prop_assert!(spot.tall > height || spot.at + spot.tall <= from + height);
+                    }
+                    if let Some(to) = extent.scrolled(scroll, down) {
+                        prop_assert_ne!(to, from);
+                        scroll = Some(to);
+                        continue;
+                    }
+                    let now = extent.spots.iter().position(|spot| spot.focused).unwrap();
+                    let next = places.iter().copied().find(|at| *at > now).filter(|_| down);
+                    let Some(next) = next else { break };
+                    extent.spots[now].focused = false;
+                    extent.spots[next].focused = true;
+                    scroll = None;
+                }
+            }
+            prop_assert!(seen.iter().all(|line| *line));
         }
     }
 }

@@ -80,7 +80,7 @@ fn style_name(fg: Color, modifier: Modifier) -> String {
 
 /// Takes the pictures of a screen.
 #[track_caller]
-fn pictures(name: &str, model: &mut Model) {
+pub(super) fn pictures(name: &str, model: &mut Model) {
     for (theme, word) in [(Theme::mono_ascii(), "mono"), (Theme::sixteen(), "colours")] {
         for (columns, lines) in SIZES {
             model.theme = theme;
@@ -99,7 +99,7 @@ fn pictures(name: &str, model: &mut Model) {
     }
 }
 
-fn full_start() -> Model {
+pub(super) fn full_start() -> Model {
     let mut model = wizard();
     let entry = |name: &str, shipped, problem: Option<&str>, last| SiteEntry {
         name: name.to_owned(),
@@ -219,7 +219,7 @@ fn planned() -> Planned {
 }
 
 /// The wizard on a step, with everything that effects would have answered.
-fn on(step: Step) -> Model {
+pub(super) fn on(step: Step) -> Model {
     let mut model = opened(LAB);
     go(&mut model, step);
     let site = model.site.as_mut().unwrap();
