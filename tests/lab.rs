@@ -167,7 +167,7 @@ fn boots_and_serves(out: &Path) {
     eprintln!("{}", verdict.text());
     assert_eq!(verdict.failed, Vec::<String>::new(), "{}", guest.last_lines());
     assert!(!verdict.onboot.is_empty());
-    assert!(verdict.onboot.iter().all(|(_, exit, _)| *exit == 0), "{:?}", verdict.onboot);
+    assert!(verdict.onboot.iter().all(|step| step.exit == 0), "{:?}", verdict.onboot);
     assert!(verdict.services.len() >= 5, "{:?}", verdict.services);
 
     // A mistake on the command line is told on the console, and stops nothing.

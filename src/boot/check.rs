@@ -221,16 +221,28 @@ fn connect(path: &Path, qemu: &mut Reaper) -> Result<UnixStream> {
     }
 }
 
+/// One onboot container that has ended.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Step {
+    pub name: String,
+    pub exit: i32,
+    /// When it ended.
+    pub at: f64,
+    pub seconds: f64,
+}
+
 /// What a checked boot showed. Times are seconds since the kernel started.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Verdict {
     pub kernel: String,
     /// When init took over from the kernel.
     pub init_at: f64,
+    /// How long the kernel unpacked the initramfs before that.
+    pub unpacking: Option<f64>,
     /// Name and seconds of each step of init, in order.
     pub steps: Vec<(String, f64)>,
-    /// Name, exit code and seconds of each onboot container, in order.
-    pub onboot: Vec<(String, i32, f64)>,
+    /// In the order in which they ended.
+    pub onboot: Vec<Step>,
     /// When each service was first running.
     pub services: BTreeMap<String, f64>,
     /// When everything was up.
@@ -250,16 +262,17 @@ impl Verdict {
     /// Takes one report in; true when it was the last one before the machine is up.
     pub fn take(&mut self, report: Report) -> bool {
         match report {
-            Report::Init { at, kernel } => {
+            Report::Init { at, kernel, unpacking } => {
                 self.init_at = at;
+                self.unpacking = unpacking;
                 self.kernel = kernel;
             }
             Report::Step { name, seconds, .. } => self.steps.push((name, seconds)),
-            Report::Onboot { name, exit, seconds, .. } => {
+            Report::Onboot { name, exit, at, seconds } => {
                 if exit != 0 {
                     self.failed.push(name.clone());
                 }
-                self.onboot.push((name, exit, seconds));
+                self.onboot.push(Step { name, exit, at, seconds });
             }
             Report::Service { name, state: ServiceState::Running, at, .. } => {
                 self.services.entry(name).or_insert(at);
@@ -289,12 +302,15 @@ impl Verdict {
             let _ = writeln!(out, "{at:>9} {seconds:>9}  {what}");
         };
         line(Some(self.init_at), Some(self.init_at), &format!("kernel {} to init", self.kernel));
+        if let Some(seconds) = self.unpacking {
+            line(None, Some(seconds), "  of it unpacking the initramfs");
+        }
         for (name, seconds) in &self.steps {
             line(None, Some(*seconds), &format!("init: {name}"));
         }
-        for (name, exit, seconds) in &self.onboot {
+        for Step { name, exit, at, seconds } in &self.onboot {
             let how = if *exit == 0 { String::new() } else { format!("  FAILED with exit code {exit}") };
-            line(None, Some(*seconds), &format!("onboot {name}{how}"));
+            line(Some(*at), Some(*seconds), &format!("onboot {name}{how}"));
         }
         let mut services: Vec<_> = self.services.iter().collect();
         services.sort_by(|a, b| a.1.total_cmp(b.1));

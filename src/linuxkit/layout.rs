@@ -239,7 +239,7 @@ fn root_mounts(base: &str, root: &str, readonly: bool) -> Vec<SpecMount> {
     };
     let rootfs = format!("/{base}/rootfs");
     if readonly {
-        // From itself on first use: runc wants a mount point.
+        // From itself on first use: OCI runtimes want a mount point.
         return vec![mount(rootfs, "", format!("/{root}"), vec!["bind".into()])];
     }
     let tmp = format!("/{base}/tmp");

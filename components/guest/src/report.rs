@@ -10,8 +10,13 @@ pub const PORT: &str = "org.hookos.report";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Report {
-    /// Init took over from the kernel.
-    Init { at: f64, kernel: String },
+    /// Init took over from the kernel, which spent `unpacking` seconds of that time on the initramfs.
+    Init {
+        at: f64,
+        kernel: String,
+        #[serde(default)]
+        unpacking: Option<f64>,
+    },
     /// A step of init itself has ended (mounts, modules, hooks, ...).
     Step { name: String, at: f64, seconds: f64 },
     /// An onboot or onshutdown container has ended.

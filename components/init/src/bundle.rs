@@ -9,6 +9,27 @@ use crate::runtime::Runtime;
 /// Annotation in `config.json` that says when a service is started again.
 pub const RESTART: &str = "org.hookos.restart";
 
+/// Annotation in `config.json` that says what a container waits for before its first start.
+pub const AFTER: &str = "org.hookos.after";
+
+/// What is waited for before a container is started for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum After {
+    /// LinuxKit's order: an onboot container waits for those before it, a service for all of them.
+    #[default]
+    Order,
+    /// These alone: onboot containers have ended, services have been started. None: it starts at once.
+    Names(Vec<String>),
+}
+
+impl After {
+    /// The annotation's value: names with spaces or commas between them, perhaps none.
+    pub fn parse(value: &str) -> Self {
+        let words = value.split([' ', ',']).filter(|word| !word.is_empty());
+        Self::Names(words.map(str::to_owned).collect())
+    }
+}
+
 /// When a service that ended is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Restart {
@@ -40,6 +61,7 @@ impl Restart {
 pub struct Bundle {
     pub runtime: Runtime,
     pub restart: Restart,
+    pub after: After,
 }
 
 #[derive(Deserialize)]
@@ -55,11 +77,21 @@ impl Bundle {
         let bytes = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let config: Config =
             serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-        let restart = match config.annotations.unwrap_or_default().get(RESTART) {
+        let annotations = config.annotations.unwrap_or_default();
+        let restart = match annotations.get(RESTART) {
             Some(value) => Restart::parse(value).map_err(|e| format!("{}: {e}", path.display()))?,
             None => Restart::default(),
         };
-        Ok(Self { runtime: Runtime::read(folder)?, restart })
+        let after = annotations.get(AFTER).map(|value| After::parse(value)).unwrap_or_default();
+        Ok(Self { runtime: Runtime::read(folder)?, restart, after })
+    }
+}
+
+/// The name in the image definition: LinuxKit numbers the folders of steps that run once (`003-udev`).
+pub fn plain_name(name: &str) -> &str {
+    match name.split_once('-') {
+        Some((number, rest)) if number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()) => rest,
+        _ => name,
     }
 }
 
@@ -92,7 +124,19 @@ mod tests {
         write(r#"{"annotations":{"org.hookos.restart":"sometimes"}}"#);
         assert!(Bundle::read(dir.path()).unwrap_err().contains("always, on-failure or no"));
         write(r#"{"annotations":null}"#);
-        assert!(Bundle::read(dir.path()).is_ok());
+        assert_eq!(Bundle::read(dir.path()).unwrap().after, After::Order);
+        write(r#"{"annotations":{"org.hookos.after":""}}"#);
+        assert_eq!(Bundle::read(dir.path()).unwrap().after, After::Names(Vec::new()));
+        write(r#"{"annotations":{"org.hookos.after":"rng, udev-coldplug"}}"#);
+        let names = ["rng", "udev-coldplug"].map(str::to_owned).to_vec();
+        assert_eq!(Bundle::read(dir.path()).unwrap().after, After::Names(names));
+    }
+
+    #[test]
+    fn numbers_of_steps_are_no_part_of_their_names() {
+        for (folder, name) in [("003-udev", "udev"), ("ntp", "ntp"), ("3-x", "3-x"), ("abc-x", "abc-x")] {
+            assert_eq!(plain_name(folder), name);
+        }
     }
 
     #[test]

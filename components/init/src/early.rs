@@ -56,7 +56,7 @@ pub fn bring_up() -> Vec<String> {
 
 /// Gives `/` a parent mount.
 ///
-/// The kernel's first root file system has none, and pivot_root(2), which `runc` uses, needs
+/// The kernel's first root file system has none, and pivot_root(2), which OCI runtimes use, needs
 /// one. The root is bound to a folder, that mount is moved over `/` and becomes the root. PID 1
 /// shares its root with the kernel's threads, so `modprobe` that the kernel starts follows.
 fn root_with_parent() -> io::Result<()> {

@@ -36,6 +36,7 @@ pub mod runtime;
 pub mod say;
 pub mod tasks;
 pub mod unit;
+pub mod unpacking;
 
 pub use hookos_guest::control as protocol;
 

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 use rustix::time::Timespec;
 
+use crate::bundle::{self, After};
 use crate::children::{self, Ended};
 use crate::control::Control;
 use crate::identity::{self, Hostname};
@@ -22,15 +23,13 @@ use crate::output::Output;
 use crate::protocol::{Action, Answer, Kind, Request, SOCKET};
 use crate::reporter::{Reporter, memory};
 use crate::tasks::{self, Job, Task};
-use crate::unit::{Context, GRACE, Unit};
-use crate::{bundle, clock, debug, early, emergency, finish, info, say};
+use crate::unit::{Context, GRACE, SLOW, Unit};
+use crate::{clock, debug, early, emergency, finish, info, say, unpacking};
 
 /// Longest sleep of the loop.
 const IDLE: Duration = Duration::from_secs(60);
 /// Time for an onshutdown container.
 const ONSHUTDOWN_LIMIT: Duration = Duration::from_secs(60);
-/// A boot step that takes longer than this is named on the console, again and again.
-const SLOW: Duration = Duration::from_secs(30);
 /// Ended children nobody has asked for yet; see [`Context::strays`].
 const STRAYS: usize = 64;
 
@@ -78,6 +77,8 @@ pub struct Machine {
     units: Vec<Unit>,
     queue: VecDeque<Task>,
     current: Option<Current>,
+    /// Onboot containers and services that have not been started yet, in order.
+    waiting: Vec<usize>,
     /// Since when the step at hand runs, and when to name it as slow.
     step: (Duration, Duration),
     /// Output of hooks that left processes behind.
@@ -88,7 +89,7 @@ pub struct Machine {
     wake: UnixStream,
     requests: Vec<(Arc<AtomicBool>, Action)>,
     buffer: Vec<u8>,
-    runc: String,
+    oci: String,
     verbose: bool,
     hostname: Hostname,
     /// Hooks and steps that failed; containers keep their own failures.
@@ -114,6 +115,7 @@ impl Machine {
             units: Vec::new(),
             queue: VecDeque::new(),
             current: None,
+            waiting: Vec::new(),
             step: (Duration::ZERO, Duration::MAX),
             leftovers: Vec::new(),
             control: Control::default(),
@@ -122,7 +124,11 @@ impl Machine {
             wake,
             requests,
             buffer: vec![0; 65536],
-            runc: children::find("runc").unwrap_or_else(|| "/usr/sbin/runc".to_owned()),
+            // crun starts a container in a third of the time; an image of others may have runc alone.
+            oci: ["crun", "runc"]
+                .into_iter()
+                .find_map(children::find)
+                .unwrap_or_else(|| "/usr/bin/crun".to_owned()),
             verbose: cmdline.has("hookos.debug"),
             hostname: Hostname::Provisional,
             failures: Vec::new(),
@@ -134,7 +140,9 @@ impl Machine {
     /// Identity, control socket, and the list of what is to be done.
     fn begin(&mut self, started: Duration, wrong: Vec<String>) {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        self.reporter.send(&Report::Init { at: started.as_secs_f64(), kernel: kernel.clone() });
+        let unpacking = unpacking::time().map(|time| time.as_secs_f64());
+        let init = Report::Init { at: started.as_secs_f64(), kernel: kernel.clone(), unpacking };
+        self.reporter.send(&init);
         info!("HookOS init {} on Linux {kernel}", env!("CARGO_PKG_VERSION"));
         for text in wrong {
             self.fail("early", text);
@@ -160,8 +168,7 @@ impl Machine {
             self.units.extend(bundle::list(&folder).into_iter().map(|path| Unit::new(kind, path)));
         }
         self.queue = tasks::before_onboot();
-        self.queue.extend(self.places(Kind::Onboot).into_iter().map(Task::Container));
-        self.queue.push_back(Task::Services);
+        self.queue.push_back(Task::Containers);
         self.tell_step("early", started);
     }
 
@@ -174,6 +181,7 @@ impl Machine {
             let now = clock::now();
             self.each_unit(now, |_, unit, cx| unit.tick(cx));
             self.advance(now);
+            self.start_due(now);
             self.check_ready(now);
             if let Some(action) = self.check_ending(now) {
                 self.say_goodbye(action);
@@ -193,7 +201,7 @@ impl Machine {
     fn each_unit(&mut self, now: Duration, mut f: impl FnMut(usize, &mut Unit, &mut Context<'_>)) {
         let mut cx = Context {
             now,
-            runc: &self.runc,
+            oci: &self.oci,
             verbose: self.verbose,
             reporter: &mut self.reporter,
             strays: &mut self.strays,
@@ -300,10 +308,9 @@ impl Machine {
                                 }
                             });
                         }
-                        return self.name_slow_step(now);
+                        return;
                     }
                     self.current = None;
-                    self.name_machine();
                 }
                 None => match self.queue.pop_front() {
                     Some(task) => self.take_up(task, now),
@@ -338,30 +345,90 @@ impl Machine {
                 });
                 self.current = Some(Current::Container(place));
             }
-            Task::Services => {
-                self.name_machine();
-                self.each_unit(now, |_, unit, cx| {
-                    if unit.kind == Kind::Service {
-                        unit.start(cx);
-                    }
-                });
-                self.tell_step("services", now);
+            Task::Containers => {
+                self.waiting = [self.places(Kind::Onboot), self.places(Kind::Service)].concat();
+                self.check_waits();
             }
         }
     }
 
-    /// A step that seems to hang is named: nobody should have to guess what the machine waits for.
-    fn name_slow_step(&mut self, now: Duration) {
-        if now < self.step.1 {
-            return;
-        }
-        let name = match &self.current {
-            Some(Current::Program(job)) => job.program.name.clone(),
-            Some(Current::Container(place)) => {
-                self.units.get(*place).map(|u| u.name.clone()).unwrap_or_default()
+    /// Tells of names in `org.hookos.after` that no container has.
+    fn check_waits(&mut self) {
+        let mut wrong = Vec::new();
+        for unit in &self.units {
+            let After::Names(names) = unit.after() else { continue };
+            for name in names.iter().filter(|name| self.named(name).next().is_none()) {
+                let text =
+                    format!("its annotation {} names `{name}`, which is not in this image", bundle::AFTER);
+                wrong.push((unit.name.clone(), text));
             }
-            None => return,
+        }
+        for (name, text) in wrong {
+            self.fail(&name, text);
+        }
+    }
+
+    /// The onboot containers and services of a name in the image definition.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let units = self.units.iter().enumerate().filter(|(_, unit)| unit.kind != Kind::Onshutdown);
+        units.filter(move |(_, unit)| bundle::plain_name(&unit.name) == name).map(|(place, _)| place)
+    }
+
+    /// Starts what waits for nothing any more.
+    fn start_due(&mut self, now: Duration) {
+        while !self.waiting.is_empty() {
+            let mut due: Vec<usize> =
+                self.waiting.iter().copied().filter(|&place| self.may_start(place)).collect();
+            let nothing_runs = self.units.iter().all(|unit| unit.is_over() || unit.kind == Kind::Service);
+            if due.is_empty() && nothing_runs && self.starting().next().is_none() {
+                // They wait for each other; better in any order than never.
+                let names: Vec<&str> =
+                    self.waiting.iter().filter_map(|&i| self.units.get(i)).map(|u| u.name.as_str()).collect();
+                let text = format!("{} wait for each other and start without waiting", names.join(", "));
+                self.fail(bundle::AFTER, text);
+                due = self.waiting.clone();
+            }
+            if due.is_empty() {
+                return;
+            }
+            self.name_machine();
+            self.waiting.retain(|place| !due.contains(place));
+            self.each_unit(now, |place, unit, cx| {
+                if due.contains(&place) {
+                    debug!("{} begins", unit.name);
+                    unit.start(cx);
+                }
+            });
+        }
+    }
+
+    /// Services that are on their way.
+    fn starting(&self) -> impl Iterator<Item = &Unit> {
+        self.units.iter().filter(|unit| unit.kind == Kind::Service && !unit.lets_go_on())
+    }
+
+    fn may_start(&self, place: usize) -> bool {
+        let done = |other: usize| {
+            !self.waiting.contains(&other) && self.units.get(other).is_none_or(Unit::lets_go_on)
         };
+        let Some(unit) = self.units.get(place) else { return true };
+        match unit.after() {
+            After::Names(names) => {
+                names.iter().flat_map(|name| self.named(name)).all(|other| other == place || done(other))
+            }
+            After::Order => {
+                let before = |other: usize| unit.kind == Kind::Service || other < place;
+                self.places(Kind::Onboot).into_iter().filter(|&other| before(other)).all(done)
+            }
+        }
+    }
+
+    /// A program that seems to hang is named, as containers are.
+    fn name_slow_step(&mut self, now: Duration) {
+        let Some(Current::Program(job)) = self.current.as_ref().filter(|_| now >= self.step.1) else {
+            return;
+        };
+        let name = job.program.name.clone();
         let seconds = now.saturating_sub(self.step.0).as_secs();
         info!("{name} has been running for {seconds} s; the steps after it wait");
         self.step.1 = now.saturating_add(Duration::from_secs(seconds.clamp(30, 600)));
@@ -377,7 +444,8 @@ impl Machine {
     }
 
     fn check_ready(&mut self, now: Duration) {
-        let busy = self.ready || self.ending.is_some() || self.current.is_some() || !self.queue.is_empty();
+        let at_work = self.current.is_some() || !self.queue.is_empty() || !self.waiting.is_empty();
+        let busy = self.ready || self.ending.is_some() || at_work;
         let open = |u: &Unit| match u.kind {
             Kind::Service => !u.is_settled(now),
             Kind::Onboot => !u.is_idle(),
@@ -428,6 +496,7 @@ impl Machine {
         }
         info!("{} asked for by {who}; stopping services", action.word());
         self.queue.clear();
+        self.waiting.clear();
         if let Some(Current::Program(job)) = &self.current {
             children::kill(job.pid, Signal::KILL);
         }
@@ -513,9 +582,11 @@ impl Machine {
         sooner(self.reporter.deadline());
         sooner(self.ending.as_ref().and_then(|e| e.stopping_until));
         if let Some(current) = &self.current {
-            sooner(Some(self.step.1));
             match current {
-                Current::Program(job) => sooner(job.deadline()),
+                Current::Program(job) => {
+                    sooner(Some(self.step.1));
+                    sooner(job.deadline());
+                }
                 Current::Container(_) if self.ending.is_some() => {
                     sooner(Some(self.step.0.saturating_add(ONSHUTDOWN_LIMIT)));
                 }

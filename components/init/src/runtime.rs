@@ -1,4 +1,4 @@
-//! `runtime.json`: what a LinuxKit bundle wants done around `runc` (linuxkit
+//! `runtime.json`: what a LinuxKit bundle wants done around the OCI runtime (linuxkit
 //! `pkg/init`/`cmd/service`: prepare the file system before `create`, interfaces and namespace
 //! files between `create` and `start`).
 

@@ -20,8 +20,8 @@ pub enum Task {
     Volumes,
     /// Run one container and wait for it; the number is its place in PID 1's table.
     Container(usize),
-    /// Start all services.
-    Services,
+    /// Start onboot containers and services, each when what it waits for is done.
+    Containers,
 }
 
 /// A program to run: a hook of `/etc/init.d`, `modprobe`, ...

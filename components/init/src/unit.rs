@@ -1,9 +1,10 @@
 //! One container: an onboot or onshutdown step, or a supervised service.
 //!
-//! `runc run --detach` and `runc delete --force` are separate, short processes. The container's own
-//! first process is an orphan once the former ends, hence PID 1's child: its end is seen at once and
-//! with its true exit code, and no runc stays in memory beside each service. A container that gets
-//! interfaces or has its namespaces bound needs `runc create`, that work, and then `runc start`.
+//! The OCI runtime (`crun`, or `runc`, whose command line is the same) is called by separate, short
+//! processes: `run --detach`, `delete --force`. The container's own first process is an orphan once the
+//! former ends, hence PID 1's child: its end is seen at once and with its true exit code, and no runtime
+//! stays in memory beside each service. A container that gets interfaces or has its namespaces bound
+//! needs `create`, that work, and then `start`.
 //!
 //! ```text
 //! Idle ─► Creating ─► Launching ─► Up ─► Deleting ─► Idle | Waiting ─► Creating
@@ -17,7 +18,7 @@ use hookos_guest::report::{Report, ServiceState};
 use rustix::process::{Pid, Signal};
 
 use crate::backoff::Backoff;
-use crate::bundle::{self, Bundle, Restart};
+use crate::bundle::{self, After, Bundle, Restart};
 use crate::children::{self, Ended};
 use crate::logfile::{LIMIT, LogFile};
 use crate::output::Output;
@@ -29,9 +30,11 @@ use crate::{debug, info, mounts};
 pub const GRACE: Duration = Duration::from_secs(10);
 /// A service counts as running after this.
 pub const SETTLED: Duration = Duration::from_secs(1);
-/// Longest time for `runc create` and `runc start`.
+/// A step that takes longer than this is named on the console, again and again.
+pub const SLOW: Duration = Duration::from_secs(30);
+/// Longest time for the runtime's `create` and `start`.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// Longest time for `runc delete`.
+/// Longest time for the runtime's `delete`.
 const DELETE_LIMIT: Duration = Duration::from_secs(30);
 /// Exit code reported for a container that could not be started (as Docker does).
 const NOT_STARTED: i32 = 125;
@@ -41,8 +44,9 @@ const LOUD: u32 = 4;
 /// What a unit needs from PID 1.
 pub struct Context<'a> {
     pub now: Duration,
-    pub runc: &'a str,
-    /// `hookos.debug`: runc says what it does, in the unit's log.
+    /// The OCI runtime's path.
+    pub oci: &'a str,
+    /// `hookos.debug`: the runtime says what it does, in the unit's log.
     pub verbose: bool,
     pub reporter: &'a mut Reporter,
     /// Children that ended before anyone knew whose they were.
@@ -63,10 +67,10 @@ enum Wanted {
 enum Phase {
     Idle,
     Waiting { until: Duration },
-    Creating { runc: Pid, since: Duration },
-    Launching { runc: Pid, main: Pid, since: Duration, ended: Option<Ended> },
+    Creating { oci: Pid, since: Duration },
+    Launching { oci: Pid, main: Pid, since: Duration, ended: Option<Ended> },
     Up { main: Pid, since: Duration },
-    Deleting { runc: Pid, since: Duration, outcome: Outcome },
+    Deleting { oci: Pid, since: Duration, outcome: Outcome },
 }
 
 /// How one run went.
@@ -128,6 +132,8 @@ pub struct Unit {
     last_words: Option<String>,
     /// When patience with the running step ends.
     kill_at: Option<Duration>,
+    /// When a step that still runs is named.
+    slow_at: Duration,
     reported: Option<ServiceState>,
 }
 
@@ -155,6 +161,7 @@ impl Unit {
             last: None,
             last_words: None,
             kill_at: None,
+            slow_at: Duration::MAX,
             // Before its first start a service is stopped, which is nothing to tell.
             reported: Some(ServiceState::Stopped),
         }
@@ -168,6 +175,20 @@ impl Unit {
     /// the next step need not wait for that.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Idle | Phase::Deleting { .. })
+    }
+
+    /// Whether those that wait for this one may start: a step has ended, a service has been started, or
+    /// could not be. Counts from its first start on.
+    pub fn lets_go_on(&self) -> bool {
+        match self.kind {
+            Kind::Service => !matches!(self.phase, Phase::Creating { .. } | Phase::Launching { .. }),
+            Kind::Onboot | Kind::Onshutdown => self.is_over(),
+        }
+    }
+
+    /// What it waits for before its first start. One that cannot be read waits as others do.
+    pub fn after(&self) -> &After {
+        self.bundle.as_ref().map_or(&After::Order, |bundle| &bundle.after)
     }
 
     /// Whether the last run went wrong.
@@ -297,10 +318,8 @@ impl Unit {
             Phase::Up { .. } => None,
             Phase::Deleting { since, .. } => Some(*since + DELETE_LIMIT),
         };
-        match (own, self.kill_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let slow = self.is_step_at_work().then_some(self.slow_at);
+        [own, self.kill_at, slow].into_iter().flatten().min()
     }
 
     /// Does what time asks for.
@@ -312,18 +331,18 @@ impl Unit {
                 self.restarts = self.restarts.saturating_add(1);
                 self.create(cx);
             }
-            Phase::Creating { runc, since } if impatient || now >= *since + START_LIMIT => {
-                children::kill(*runc, Signal::KILL);
+            Phase::Creating { oci, since } if impatient || now >= *since + START_LIMIT => {
+                children::kill(*oci, Signal::KILL);
                 *since = now;
             }
-            Phase::Launching { runc, main, since, .. } if impatient || now >= *since + START_LIMIT => {
-                children::kill(*runc, Signal::KILL);
+            Phase::Launching { oci, main, since, .. } if impatient || now >= *since + START_LIMIT => {
+                children::kill(*oci, Signal::KILL);
                 children::kill(*main, Signal::KILL);
                 *since = now;
             }
             Phase::Up { main, .. } if impatient => children::kill(*main, Signal::KILL),
-            Phase::Deleting { runc, since, .. } if now >= *since + DELETE_LIMIT => {
-                children::kill(*runc, Signal::KILL);
+            Phase::Deleting { oci, since, .. } if now >= *since + DELETE_LIMIT => {
+                children::kill(*oci, Signal::KILL);
                 *since = now;
             }
             _ => {}
@@ -331,20 +350,35 @@ impl Unit {
         if impatient {
             self.kill_at = Some(now.saturating_add(GRACE));
         }
+        self.name_if_slow(now);
         self.tell_state(cx);
+    }
+
+    /// Whether the machine waits for it, as it does for steps that run once.
+    fn is_step_at_work(&self) -> bool {
+        self.kind != Kind::Service && !self.is_over()
+    }
+
+    /// A step that seems to hang is named: nobody should have to guess what the machine waits for.
+    fn name_if_slow(&mut self, now: Duration) {
+        if self.is_step_at_work() && now >= self.slow_at {
+            let seconds = now.saturating_sub(self.begun).as_secs();
+            info!("{} has been running for {seconds} s; what comes after it waits", self.name);
+            self.slow_at = now.saturating_add(Duration::from_secs(seconds.clamp(30, 600)));
+        }
     }
 
     /// A child has ended; true if it was this unit's.
     pub fn ended(&mut self, pid: Pid, how: Ended, cx: &mut Context<'_>) -> bool {
         match &mut self.phase {
-            Phase::Creating { runc, .. } if *runc == pid => self.created(how, cx),
-            Phase::Launching { runc, main, ended, since } if *runc == pid => {
+            Phase::Creating { oci, .. } if *oci == pid => self.created(how, cx),
+            Phase::Launching { oci, main, ended, since } if *oci == pid => {
                 let (main, ended, since) = (*main, *ended, *since);
                 match (how, ended) {
                     (_, Some(end)) => self.delete(Outcome::Ended(end, cx.now.saturating_sub(since)), cx),
                     (Ended::Code(0), None) => self.phase = Phase::Up { main, since: cx.now },
                     (how, None) => {
-                        let why = self.why("runc start", how, cx);
+                        let why = self.why("its start", how, cx);
                         self.delete(Outcome::NotStarted(why), cx);
                     }
                 }
@@ -354,7 +388,7 @@ impl Unit {
                 let up = cx.now.saturating_sub(*since);
                 self.delete(Outcome::Ended(how, up), cx);
             }
-            Phase::Deleting { runc, outcome, .. } if *runc == pid => {
+            Phase::Deleting { oci, outcome, .. } if *oci == pid => {
                 let outcome = outcome.clone();
                 self.deleted(outcome, cx);
             }
@@ -372,20 +406,21 @@ impl Unit {
         PathBuf::from("/run/hookos/pids").join(&self.name)
     }
 
-    fn runc(&mut self, words: &[&str], cx: &Context<'_>) -> Result<Pid, String> {
-        let mut args = vec!["--root", "/run/runc"];
+    fn oci(&mut self, words: &[&str], cx: &Context<'_>) -> Result<Pid, String> {
+        let mut args = vec!["--root", "/run/oci"];
         if cx.verbose {
             args.push("--debug");
         }
         args.extend(words);
         args.push(&self.name);
         let pipe = self.output.new_pipe().map_err(|e| format!("cannot make a pipe: {e}"))?;
-        children::spawn(cx.runc, &args, pipe).map_err(|e| format!("cannot run {}: {e}", cx.runc))
+        children::spawn(cx.oci, &args, pipe).map_err(|e| format!("cannot run {}: {e}", cx.oci))
     }
 
     fn create(&mut self, cx: &mut Context<'_>) {
         self.begun = cx.now;
         self.kill_at = None;
+        self.slow_at = cx.now.saturating_add(SLOW);
         self.output.log.mark_start();
         let ready = match &self.bundle {
             Ok(bundle) => bundle.runtime.prepare(&self.folder, !self.started_before),
@@ -396,9 +431,9 @@ impl Unit {
         let pid_file = self.pid_file().display().to_string();
         let verb: &[&str] = if self.attaches() { &["create"] } else { &["run", "--detach"] };
         let started = ready
-            .and_then(|()| self.runc(&[verb, &["--bundle", &folder, "--pid-file", &pid_file]].concat(), cx));
+            .and_then(|()| self.oci(&[verb, &["--bundle", &folder, "--pid-file", &pid_file]].concat(), cx));
         match started {
-            Ok(runc) => self.phase = Phase::Creating { runc, since: cx.now },
+            Ok(oci) => self.phase = Phase::Creating { oci, since: cx.now },
             Err(why) => {
                 self.over = cx.now;
                 self.deleted(Outcome::NotStarted(why), cx);
@@ -407,16 +442,16 @@ impl Unit {
         self.tell_state(cx);
     }
 
-    /// `runc run` or `runc create` has ended. After the latter, attach what the container needs and
+    /// `run` or `create` has ended. After the latter, attach what the container needs and
     /// let it go.
     fn created(&mut self, how: Ended, cx: &mut Context<'_>) {
         if how != Ended::Code(0) {
-            let why = self.why("runc", how, cx);
+            let why = self.why("the OCI runtime", how, cx);
             return self.delete(Outcome::NotStarted(why), cx);
         }
         let text = std::fs::read_to_string(self.pid_file()).unwrap_or_default();
         let Some(main) = text.trim().parse().ok().filter(|p| *p > 1).and_then(Pid::from_raw) else {
-            return self.delete(Outcome::NotStarted("runc left no process number".to_owned()), cx);
+            return self.delete(Outcome::NotStarted("the OCI runtime left no process number".to_owned()), cx);
         };
         if self.wanted != Wanted::Up {
             return self.delete(Outcome::NotStarted("stopped before it began".to_owned()), cx);
@@ -433,17 +468,17 @@ impl Unit {
             Ok(bundle) => bundle.runtime.attach(main.as_raw_pid()),
             Err(e) => Err(e.clone()),
         };
-        match attached.and_then(|()| self.runc(&["start"], cx)) {
-            Ok(runc) => self.phase = Phase::Launching { runc, main, since: cx.now, ended: None },
+        match attached.and_then(|()| self.oci(&["start"], cx)) {
+            Ok(oci) => self.phase = Phase::Launching { oci, main, since: cx.now, ended: None },
             Err(why) => self.delete(Outcome::NotStarted(why), cx),
         }
     }
 
-    /// Removes what is left of the container: its processes, its cgroup, runc's notes.
+    /// Removes what is left of the container: its processes, its cgroup, the runtime's notes.
     fn delete(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
         self.over = cx.now;
-        match self.runc(&["delete", "--force"], cx) {
-            Ok(runc) => self.phase = Phase::Deleting { runc, since: cx.now, outcome },
+        match self.oci(&["delete", "--force"], cx) {
+            Ok(oci) => self.phase = Phase::Deleting { oci, since: cx.now, outcome },
             Err(_) => self.deleted(outcome, cx),
         }
     }
@@ -458,7 +493,7 @@ impl Unit {
         let mut lines = self.output.log.last_lines(5);
         self.last_words = lines.last().cloned();
         if matches!(outcome, Outcome::NotStarted(_)) {
-            // They are runc's, and said already.
+            // They are the runtime's, and said already.
             lines.clear();
         }
         let stopped = self.wanted != Wanted::Up;
@@ -524,11 +559,11 @@ impl Unit {
         }
     }
 
-    /// Words for a runc that failed: its own last line if it said one.
+    /// Words for a runtime that failed: its own last line if it said one.
     fn why(&mut self, what: &str, how: Ended, cx: &mut Context<'_>) -> String {
         self.output.drain(cx.buffer, 64);
         match self.output.log.last_lines(1).pop() {
-            Some(line) => runc_message(&line),
+            Some(line) => oci_message(&line),
             None => format!("{what} ended with {how}"),
         }
     }
@@ -555,9 +590,13 @@ impl Unit {
     }
 }
 
-/// The message in a line of runc's log: `time="..." level=error msg="runc create failed: ..."`.
-fn runc_message(line: &str) -> String {
-    let Some((_, message)) = line.split_once("msg=\"") else { return line.to_owned() };
+/// The message in a line of an OCI runtime's log: runc writes `time="..." level=error msg="runc create
+/// failed: ..."`, crun `2024-01-01T00:00:00.000000Z: ...`.
+fn oci_message(line: &str) -> String {
+    let Some((_, message)) = line.split_once("msg=\"") else {
+        let dated = line.split_once("Z: ").filter(|(date, _)| date.starts_with(|c: char| c.is_ascii_digit()));
+        return dated.map_or(line, |(_, message)| message).to_owned();
+    };
     let message = message.strip_suffix('"').unwrap_or(message).replace("\\\"", "\"");
     match message.split_once(" failed: ") {
         Some((what, rest)) if what.starts_with("runc ") => rest.to_owned(),
@@ -577,17 +616,20 @@ mod tests {
     }
 
     #[test]
-    fn runcs_messages() {
+    fn messages_of_oci_runtimes() {
         let line =
             r#"time="2024-01-01T00:00:00Z" level=error msg="runc create failed: exec: \"x\": not found""#;
-        assert_eq!(runc_message(line), r#"exec: "x": not found"#);
-        assert_eq!(runc_message("plain"), "plain");
+        assert_eq!(oci_message(line), r#"exec: "x": not found"#);
+        let line =
+            "2026-01-01T00:00:00.123456Z: executable file `x` not found in $PATH: No such file or directory";
+        assert_eq!(oci_message(line), "executable file `x` not found in $PATH: No such file or directory");
+        assert_eq!(oci_message("plain"), "plain");
     }
 
     fn in_context<R>(now: u64, reporter: &mut Reporter, f: impl FnOnce(&mut Context<'_>) -> R) -> R {
         f(&mut Context {
             now: Duration::from_secs(now),
-            runc: "/nonexistent/runc",
+            oci: "/nonexistent/crun",
             verbose: false,
             reporter,
             strays: &mut Vec::new(),
@@ -608,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_whose_runc_is_missing_waits_longer_and_longer_and_can_be_stopped() {
+    fn a_service_whose_runtime_is_missing_waits_longer_and_longer_and_can_be_stopped() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("x")).unwrap();
         std::fs::write(dir.path().join("x/config.json"), "{}").unwrap();

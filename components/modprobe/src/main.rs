@@ -18,25 +18,34 @@ fn main() -> ExitCode {
     for word in refused {
         notice::warn(NAME, &format!("modules=: {word:?} is not a module name, passed over"));
     }
-    let mut missing = Vec::new();
-    for module in &modules {
-        // One at a time: with several, modprobe stops at the first that fails.
-        match Command::new(MODPROBE).arg(module).output() {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => {
-                missing.push(module.as_str());
-                eprint!("{}", String::from_utf8_lossy(&output.stderr));
-            }
-            Err(e) => {
-                notice::warn(NAME, &format!("cannot run {MODPROBE}: {e}"));
-                return ExitCode::FAILURE;
-            }
+    match not_loaded(&modules) {
+        Ok(missing) if missing.is_empty() => ExitCode::SUCCESS,
+        Ok(missing) => {
+            notice::say(NAME, &format!("not loaded: {}", missing.join(", ")));
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            notice::warn(NAME, &format!("cannot run {MODPROBE}: {e}"));
+            ExitCode::FAILURE
         }
     }
-    if !missing.is_empty() {
-        notice::say(NAME, &format!("not loaded: {}", missing.join(", ")));
+}
+
+/// Loads the modules; gives those that could not be. kmod's `--all` goes on after one that fails, but does
+/// not say which it was, so then each is asked for once more.
+fn not_loaded(modules: &[String]) -> std::io::Result<Vec<&str>> {
+    if modules.is_empty() || Command::new(MODPROBE).arg("--all").args(modules).output()?.status.success() {
+        return Ok(Vec::new());
     }
-    ExitCode::SUCCESS
+    let mut missing = Vec::new();
+    for module in modules {
+        let output = Command::new(MODPROBE).arg(module).output()?;
+        if !output.status.success() {
+            missing.push(module.as_str());
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    Ok(missing)
 }
 
 /// Module names in order without repeats, and the words of `modules=` that are none. `-` and `_` are
