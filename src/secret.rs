@@ -16,6 +16,11 @@ pub fn has_credentials(text: &str) -> bool {
     user_part(text).is_some()
 }
 
+/// The user name and password that a text carries.
+pub fn user(text: &str) -> Option<&str> {
+    user_part(text).map(|(start, end)| &text[start..end])
+}
+
 /// The text with its user name and password replaced by [`MASK`].
 pub fn mask(text: &str) -> String {
     match user_part(text) {
@@ -45,5 +50,6 @@ mod tests {
         assert!(!has_credentials("http://h"));
         let said = "E: http://me:p@ss@host/x 'https://h/y' \"http://u:p/q@h\" me@example.com";
         assert_eq!(mask_urls(said), "E: http://***@host/x 'https://h/y' \"http://***@h\" me@example.com");
+        assert_eq!(user("http://u:p@h:1/x"), Some("u:p"));
     }
 }

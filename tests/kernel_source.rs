@@ -3,6 +3,8 @@
 //! `cargo test --test kernel_source -- --ignored`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/engine.rs"]
+mod engine;
 #[path = "kernel_source/full.rs"]
 mod full;
 #[path = "kernel_source/origin.rs"]

@@ -22,7 +22,7 @@ use crate::oci::{self, Image};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::site::ResolvedSite;
-use crate::site::certificates;
+use crate::site::{certificates, proxies};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -147,11 +147,11 @@ impl Request<'_> {
         let context = self.context()?;
         for name in names(definition, components) {
             let Some(definition) = components.get(&name) else { continue };
-            if let component::Source::Dockerfile(file) = &definition.source
+            if matches!(definition.source, component::Source::Dockerfile(_))
                 && component::find(&context, definition)?.is_none()
+                && let Some(problem) = hindrance(definition)
             {
-                component::dockerfile::connect(file)
-                    .map_err(|problem| problem.while_doing(format!("component {name} needs Docker")))?;
+                return Err(problem);
             }
         }
         Ok(())
@@ -255,7 +255,10 @@ impl Request<'_> {
 
     pub(super) fn context(&self) -> Result<component::Context> {
         let context = component::Context::new(self.store, self.root, &self.archive(), self.locks);
-        Ok(context.with_epoch(epoch()).with_registry(oci::registry::Options::of_user(self.root)?))
+        Ok(context
+            .with_epoch(epoch())
+            .with_registry(oci::registry::Options::of_user(self.root)?)
+            .with_proxies(proxies::arguments(self.site)))
     }
 
     /// The images that a build of this site takes from registries, as its files name them.
@@ -287,6 +290,14 @@ impl Request<'_> {
             &Planning { config: &config, is_component: &is_component, mtime: LINUXKIT_TIME },
         )
     }
+}
+
+/// Why a component that the store does not have cannot be made on this machine, as far as that can be told
+/// without trying.
+pub(super) fn hindrance(definition: &component::Definition) -> Option<Problem> {
+    let component::Source::Dockerfile(dockerfile) = &definition.source else { return None };
+    let problem = component::dockerfile::connect(&dockerfile.path).err()?;
+    Some(problem.while_doing(format!("component {} needs Docker", definition.name)))
 }
 
 /// The images that a definition names, apart from the kernel's, as the plan names them; sorted.

@@ -8,12 +8,13 @@ use crate::debian::lock::Mode;
 use crate::kernel::image::Built;
 use crate::kernel::source::{self, Compiler, Source};
 use crate::kernel::{debian, source::Plan};
+use crate::oci::credentials::Credentials;
 use crate::oci::import::Error;
 use crate::oci::registry;
 use crate::oci::repository::Repository;
 use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Silent};
-use crate::site::{Id, KernelSource, ResolvedSite, Value};
+use crate::site::{Id, KernelSource, ResolvedSite, Value, proxies};
 use crate::store::Digest;
 use std::path::Path;
 
@@ -81,6 +82,8 @@ pub fn settings(site: &ResolvedSite, root: &Path, jobs: usize) -> Result<source:
             _ => Compiler::Auto,
         },
         base: text(Id::KernelBase),
+        proxies: proxies::arguments(site),
+        credentials: Credentials::of_user(),
         jobs,
     })
 }

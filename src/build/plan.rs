@@ -1,11 +1,11 @@
 //! What a build would do, as data: `--dry-run` prints it.
 
 use super::event::Stage;
-use super::image::{KERNEL, Request, names};
+use super::image::{KERNEL, Request, hindrance, names};
 use super::manifest;
 use crate::component;
 use crate::oci::Image;
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +30,8 @@ pub struct Row {
     pub state: State,
     /// What decides it, 64 hex digits; none while something before it is still to be made.
     pub key: Option<String>,
+    /// Why it cannot be done on this machine.
+    pub lacks: Option<Problem>,
 }
 
 /// A file that a build leaves.
@@ -64,7 +66,11 @@ impl fmt::Display for Row {
         // The first digits of the key tell two plans apart; --json has all of them.
         let key = self.key.as_deref().map_or("", |key| key.get(..12).unwrap_or(key));
         let line = format!("{:<12} {:<28} {state:<15} {key}", self.stage.name(), self.item);
-        f.write_str(line.trim_end())
+        f.write_str(line.trim_end())?;
+        match &self.lacks {
+            Some(problem) => write!(f, " and cannot be done here: {}", problem.what()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -74,7 +80,8 @@ impl Request<'_> {
         self.find_kernel().1.map(|built| (built.tag, built.image))
     }
 
-    /// What a build would do and leave. Makes nothing and uses no network.
+    /// What a build would do and leave. Makes nothing, and asks nobody but the Docker engine, if a component
+    /// needs one.
     pub fn forecast(&self) -> Result<Forecast> {
         let sizes = manifest::sizes(self.out);
         let expected =
@@ -83,12 +90,12 @@ impl Request<'_> {
         Ok(Forecast { work: self.dry_run()?, files })
     }
 
-    /// Every piece of work of a build and whether it is needed. Makes nothing and uses no network.
+    /// Every piece of work of a build and whether it is needed. As [`Request::forecast`].
     pub fn dry_run(&self) -> Result<Vec<Row>> {
         let (definition, components) = self.selection()?;
         let mut rows = Vec::new();
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
-        let mut row = |stage, item: &str, found: Option<(String, Option<(&str, Image)>)>| {
+        let mut row = |stage, item: &str, found: Option<(String, Option<(&str, Image)>)>, lacks| {
             let state = if found.is_some() { State::Cached } else { State::Todo };
             let key = found.map(|(key, image)| {
                 if let Some((name, image)) = image {
@@ -96,32 +103,37 @@ impl Request<'_> {
                 }
                 key
             });
-            rows.push(Row { stage, item: item.to_owned(), state, key });
+            rows.push(Row { stage, item: item.to_owned(), state, key, lacks });
         };
         let context = self.context()?;
         let names = names(&definition, &components);
         for name in &names {
-            let found = match components.get(name) {
-                Some(definition) => component::find(&context, definition)?,
-                None => None,
+            let (found, lacks) = match components.get(name) {
+                Some(definition) => match component::find(&context, definition)? {
+                    None => (None, hindrance(definition)),
+                    found => (found, None),
+                },
+                None => (None, None),
             };
-            row(Stage::Components, name, found.map(|built| (built.key, Some((name.as_str(), built.image)))));
+            let found = found.map(|built| (built.key, Some((name.as_str(), built.image))));
+            row(Stage::Components, name, found, lacks);
         }
         let (name, kernel) = self.find_kernel();
-        row(Stage::Kernel, &name, kernel.map(|built| (built.key, Some((KERNEL, built.image)))));
+        row(Stage::Kernel, &name, kernel.map(|built| (built.key, Some((KERNEL, built.image)))), None);
 
         if images.len() > names.len() {
             let plan = self.plan(&definition, &components, &images)?;
             for (name, key, there) in self.assembly(&plan, &images).state()? {
                 let state = if there { State::Cached } else { State::Todo };
-                rows.push(Row { stage: Stage::Binaries, item: name, state, key: Some(key) });
+                rows.push(Row { stage: Stage::Binaries, item: name, state, key: Some(key), lacks: None });
             }
         } else {
             let item = "segments (known once the above are made)".to_owned();
-            rows.push(Row { stage: Stage::Binaries, item, state: State::Todo, key: None });
+            rows.push(Row { stage: Stage::Binaries, item, state: State::Todo, key: None, lacks: None });
         }
         for item in ["site segment", "initramfs and archive", "SBOM and manifest"] {
-            rows.push(Row { stage: Stage::Package, item: item.to_owned(), state: State::Always, key: None });
+            let (stage, item, state) = (Stage::Package, item.to_owned(), State::Always);
+            rows.push(Row { stage, item, state, key: None, lacks: None });
         }
         Ok(rows)
     }

@@ -159,6 +159,10 @@ fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
 /// A forecast for people.
 fn text(forecast: &Forecast) -> String {
     let mut lines: Vec<String> = forecast.work.iter().map(ToString::to_string).collect();
+    for problem in forecast.work.iter().filter_map(|row| row.lacks.as_ref()) {
+        lines.push(String::new());
+        lines.push(problem.to_string());
+    }
     lines.push(String::new());
     for file in &forecast.files {
         let bytes = file.bytes.map_or_else(|| "size not known yet".to_owned(), crate::words::size);

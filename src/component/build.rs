@@ -7,6 +7,7 @@ use super::{dockerfile, packages, pulled, recipe};
 use crate::debian::apt::{Apt, Freshness, Settings};
 use crate::debian::lock::Mode;
 use crate::debian::{Error as DebianError, lock::Package};
+use crate::docker;
 use crate::oci::{self, Image, credentials, registry};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
@@ -29,6 +30,8 @@ pub struct Context {
     pub epoch: Option<i64>,
     /// How registries are spoken to, for components that are an image.
     pub registry: registry::Options,
+    /// The proxies that a container engine is told when it builds.
+    pub proxies: docker::Arguments,
     /// Held while programs are looked up or built, so that cargo runs once.
     toolshed: Mutex<Option<Toolshed>>,
 }
@@ -98,6 +101,7 @@ impl Context {
                 refresh: mode == Mode::Update,
                 ..registry::Options::default()
             },
+            proxies: docker::Arguments::default(),
             toolshed: Mutex::default(),
         }
     }
@@ -114,6 +118,13 @@ impl Context {
     pub fn with_registry(mut self, options: registry::Options) -> Self {
         self.registry =
             registry::Options { refresh: self.mode == Mode::Update || options.refresh, ..options };
+        self
+    }
+
+    /// What a container engine is told of the way out, when it builds a component.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: docker::Arguments) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -160,7 +171,7 @@ pub fn build_one(ctx: &Context, definition: &Definition, progress: &dyn Progress
     let result = match &definition.source {
         Source::Recipe(recipe) => from_recipe(ctx, definition, recipe, progress),
         Source::Image(image) => pulled::build(ctx, definition, image, progress),
-        Source::Dockerfile(path) => dockerfile::build(ctx, definition, path, progress),
+        Source::Dockerfile(dockerfile) => dockerfile::build(ctx, definition, dockerfile, progress),
     };
     result.map_err(|problem| problem.while_doing(format!("component {} was not built", definition.name)))
 }
@@ -171,8 +182,8 @@ pub fn find(ctx: &Context, definition: &Definition) -> Result<Option<Built>> {
     let recipe = match &definition.source {
         Source::Recipe(recipe) => recipe,
         Source::Dockerfile(_) => {
-            let key = dockerfile::key(definition, &dockerfile::files(definition)?)?;
-            return Ok(recall(&ctx.store, &key, &definition.name));
+            let (_, digest) = dockerfile::files(definition)?;
+            return Ok(recall(&ctx.store, &dockerfile::key(ctx, definition, &digest), &definition.name));
         }
         Source::Image(_) => return Ok(None),
     };

@@ -1,7 +1,8 @@
 //! `component.toml`: what a component is made of and how it runs.
 
 use super::own::Own;
-use super::values::{AccountName, Glob, ImagePath, LinkTarget, Mode, PasswdField};
+use super::values::{AccountName, ArgumentName, Glob, ImagePath, LinkTarget, Mode, PasswdField};
+use crate::docker;
 use crate::problem::{Problem, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -38,8 +39,15 @@ pub struct Definition {
 pub enum Source {
     Recipe(Box<Recipe>),
     Image(Box<Pulled>),
-    /// A `Dockerfile` in the component's folder.
-    Dockerfile(PathBuf),
+    Dockerfile(Dockerfile),
+}
+
+/// A `Dockerfile` in the component's folder.
+#[derive(Debug, Clone)]
+pub struct Dockerfile {
+    pub path: PathBuf,
+    /// What its `ARG`s are.
+    pub arguments: BTreeMap<String, String>,
 }
 
 /// An image of a registry, and what is put on top of it.
@@ -183,6 +191,8 @@ struct File {
     recipe: Option<Spanned<Recipe>>,
     image: Option<Spanned<String>>,
     run: Option<Spanned<toml::Table>>,
+    // Beside a Dockerfile.
+    build: Option<Spanned<Build>>,
     // Beside `image`; a recipe has its own.
     #[serde(default)]
     files: Vec<FileEntry>,
@@ -192,6 +202,13 @@ struct File {
     links: Vec<LinkEntry>,
     #[serde(default)]
     binaries: Vec<BinaryEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Build {
+    #[serde(default)]
+    args: BTreeMap<Spanned<ArgumentName>, String>,
 }
 
 /// What is put on top of an image of a registry.
@@ -310,6 +327,13 @@ fn parse(name: &str, folder: &Path, text: &str) -> Result<Definition> {
         let what = "`[[files]]`, `[[directories]]`, `[[binaries]]` and `[[links]]` go on top of an `image`";
         return Err(places.problem(span, what).remedy("in a recipe they are `[[recipe.files]]` and so on"));
     }
+    if let Some(build) = &file.build
+        && (file.recipe.is_some() || file.image.is_some())
+    {
+        return Err(places
+            .problem(build.span(), "`[build]` is for a component with a Dockerfile")
+            .remedy("remove it, or the component's other source"));
+    }
     let source = match (file.recipe, file.image) {
         (Some(_), Some(image)) => {
             return Err(places
@@ -328,7 +352,13 @@ fn parse(name: &str, folder: &Path, text: &str) -> Result<Definition> {
             pulled.own().check(&places, folder)?;
             Source::Image(Box::new(pulled))
         }
-        (None, None) if dockerfile.is_file() => Source::Dockerfile(dockerfile),
+        (None, None) if dockerfile.is_file() => {
+            let args = file.build.map(|build| build.into_inner().args).unwrap_or_default();
+            Source::Dockerfile(Dockerfile {
+                arguments: arguments(&places, &dockerfile, args)?,
+                path: dockerfile,
+            })
+        }
         (None, None) => {
             return Err(Problem::usage("the component has no source").in_file(&places.path).remedy(
                 "add a `[recipe]` table, an `image = \"...\"` line, or a Dockerfile beside this file",
@@ -346,6 +376,31 @@ fn parse(name: &str, folder: &Path, text: &str) -> Result<Definition> {
         label,
         text: text.to_owned(),
     })
+}
+
+/// The build's arguments, each one that the Dockerfile declares: of others it would say nothing.
+fn arguments(
+    places: &Places<'_>,
+    dockerfile: &Path,
+    args: BTreeMap<Spanned<ArgumentName>, String>,
+) -> Result<BTreeMap<String, String>> {
+    let bad = |e: io::Error| Problem::usage("the Dockerfile cannot be read").in_file(dockerfile).because(e);
+    let declared = match args.is_empty() {
+        true => return Ok(BTreeMap::new()),
+        false => docker::arguments_of(&fs::read_to_string(dockerfile).map_err(bad)?),
+    };
+    for name in args.keys() {
+        let ArgumentName(text) = name.get_ref();
+        // BuildKit's own switches are no arguments of the Dockerfile.
+        if !declared.contains(text) && !text.starts_with("BUILDKIT_") {
+            let all: Vec<&str> = declared.iter().map(String::as_str).collect();
+            let has = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            return Err(places
+                .problem(name.span(), format!("the Dockerfile has no `ARG {text}`"))
+                .remedy(format!("it has: {has}")));
+        }
+    }
+    Ok(args.into_iter().map(|(name, value)| (name.into_inner().0, value)).collect())
 }
 
 fn run(places: &Places<'_>, run: Option<Spanned<toml::Table>>) -> Result<(Option<Stage>, Option<String>)> {

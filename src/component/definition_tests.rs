@@ -95,6 +95,33 @@ fn a_component_has_exactly_one_source() {
 }
 
 #[test]
+fn build_arguments_are_those_that_the_dockerfile_declares() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("Dockerfile"), "ARG BASE=scratch\nFROM ${BASE}\nARG VERSION=0 MODE\n").unwrap();
+    let with = |args: &str, more: &str| {
+        let text = format!("description = \"x\"\n{more}[build.args]\n{args}\n");
+        std::fs::write(own.join("component.toml"), text).unwrap();
+        load(&own)
+    };
+    let it = with("VERSION = \"1 2\"\nBUILDKIT_INLINE_CACHE = \"1\"", "").unwrap();
+    let Source::Dockerfile(dockerfile) = it.source else { panic!() };
+    assert_eq!(dockerfile.arguments["VERSION"], "1 2");
+    for (args, more, place, words) in [
+        ("VERSOIN = \"1\"", "", "3:1", "it has: BASE, MODE, VERSION"),
+        ("VERSION = 1", "", "3:11", "expected a string"),
+        ("\"A-B\" = \"1\"", "", "3:1", "not the name of a build argument"),
+        ("Http_Proxy = \"1\"", "", "3:1", "[network]"),
+        ("SOURCE_DATE_EPOCH = \"1\"", "", "3:1", "environment"),
+        ("VERSION = \"1\"", "image = \"a:1\"\n", "3:", "with a Dockerfile"),
+    ] {
+        let problem = with(args, more).unwrap_err().to_string();
+        assert!(problem.contains(&format!("component.toml:{place}")) && problem.contains(words), "{problem}");
+    }
+}
+
+#[test]
 fn an_image_takes_files_on_top_and_a_recipe_has_its_own() {
     let text = "description = \"x\"\nimage = \"a:1\"\n[[files]]\npath = \"/etc/a\"\ncontents = \"a\"\n\
                 [[binaries]]\npackage = \"p\"\nbinary = \"b\"\npath = \"/usr/bin/b\"\n";

@@ -1,53 +1,44 @@
 //! A component with a `Dockerfile`: the Docker engine builds it, the store keeps it.
 
 use super::build::{Built, Context, Input, VERSION, recall, remember, store_problem};
-use super::definition::Definition;
+use super::definition::{Definition, Dockerfile};
 use super::own::Own;
 use super::pulled::finish;
-use crate::docker::{self, Engine, Place};
+use super::values::EPOCH;
+use crate::docker::{self, Arguments, Engine, Place};
 use crate::oci::{self, Platform};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker};
-use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
-/// Variables of the environment that a build gets as arguments. Every Dockerfile may use them, they stay
-/// out of the image, and they are no reason to build again. (docs.docker.com, "Predefined ARGs".)
-const PROXIES: [&str; 8] = [
-    "http_proxy",
-    "https_proxy",
-    "ftp_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "FTP_PROXY",
-    "NO_PROXY",
-];
-
-/// What decides a component of a Dockerfile: its definition and the files beside it.
-pub(super) fn key(definition: &Definition, files: &docker::Context) -> Result<Key> {
-    let digest = files.digest().map_err(|e| unreadable(definition, e))?;
-    Ok(KeyMaker::new(VERSION).add("definition", &definition.text).add("dockerfile", digest.bytes()).finish())
+/// What decides a component of a Dockerfile: its definition (with the build's arguments), the files beside it,
+/// and the clamp of times. Proxies are the way there, and decide nothing.
+pub(super) fn key(ctx: &Context, definition: &Definition, files: &Digest) -> Key {
+    KeyMaker::new(VERSION)
+        .add("definition", &definition.text)
+        .add("dockerfile", files.bytes())
+        .add("epoch", ctx.epoch.map_or(String::new(), |epoch| epoch.to_string()))
+        .finish()
 }
 
-pub(super) fn files(definition: &Definition) -> Result<docker::Context> {
-    docker::Context::read(&definition.folder).map_err(|e| unreadable(definition, e))
-}
-
-fn unreadable(definition: &Definition, error: std::io::Error) -> Problem {
-    Problem::new("the component's files cannot be read").in_file(&definition.folder).because(error)
+/// The component's folder and its digest.
+pub(super) fn files(definition: &Definition) -> Result<(docker::Context, Digest)> {
+    let files = docker::Context::read(&definition.folder);
+    let both = files.and_then(|files| files.digest().map(|digest| (files, digest)));
+    both.map_err(|e| {
+        Problem::new("the component's files cannot be read").in_file(&definition.folder).because(e)
+    })
 }
 
 pub(super) fn build(
     ctx: &Context,
     definition: &Definition,
-    file: &Path,
+    dockerfile: &Dockerfile,
     progress: &dyn Progress,
 ) -> Result<Built> {
-    let files = files(definition)?;
-    let key = key(definition, &files)?;
+    let (files, digest) = files(definition)?;
+    let key = key(ctx, definition, &digest);
     if let Some(built) = recall(&ctx.store, &key, &definition.name) {
         return Ok(built);
     }
@@ -56,26 +47,19 @@ pub(super) fn build(
     if let Some(built) = recall(&ctx.store, &key, &definition.name) {
         return Ok(built);
     }
-    let failed = |error: docker::Error| explain(error, file);
+    let file = &dockerfile.path;
     let engine = connect(file)?;
     progress.log(&format!("Docker {} builds {}", engine.version, file.display()));
-    let image = engine.build(&files, &arguments(ctx), progress).map_err(failed)?;
-    let mut archive = tempfile::Builder::new()
-        .prefix("docker-")
-        .suffix(".tar")
-        .tempfile_in(ctx.store.tmp())
-        .map_err(|e| Problem::new("the image cannot be kept").because(e))?;
-    progress.log(&format!("taking {image} from the engine"));
-    engine.save(&image, archive.as_file_mut(), progress).map_err(failed)?;
-    archive.flush().map_err(|e| Problem::new("the image cannot be kept").because(e))?;
-    let saved = oci::import_docker_archive(&ctx.store, archive.path(), None, &Platform::default(), progress)
-        .map_err(|e| Problem::new("the engine's image cannot be used").in_file(file).because(e))?;
+    let mut arguments = ctx.proxies.clone().and(&dockerfile.arguments);
+    if let Some(epoch) = ctx.epoch {
+        arguments.set(EPOCH, epoch.to_string());
+    }
+    let saved = make(ctx, &engine, &files, (&arguments, digest), file, progress)?;
     let manifest = saved.manifest;
     let image = match definition.label {
         Some(_) => finish(ctx, definition, saved, Own::default(), &[], &[])?,
         None => saved,
     };
-    let digest = files.digest().map_err(|e| unreadable(definition, e))?;
     let input = |kind: &str, name: String, digest: Digest| Input { kind: kind.to_owned(), name, digest };
     let built = Built {
         name: definition.name.clone(),
@@ -94,16 +78,47 @@ pub(super) fn build(
     Ok(built)
 }
 
+/// Has the engine make the image, and brings it here. The engine keeps nothing but its cache of steps.
+fn make(
+    ctx: &Context,
+    engine: &Engine,
+    files: &docker::Context,
+    (arguments, digest): (&Arguments, Digest),
+    file: &Path,
+    progress: &dyn Progress,
+) -> Result<oci::Image> {
+    let failed = |error: docker::Error| explain(error, file);
+    let image = engine.build(files, arguments, &ctx.registry.credentials, progress).map_err(failed)?;
+    if image.sent.is_some_and(|sent| sent != digest) {
+        return Err(Problem::new("the component's files changed while they were sent to the engine")
+            .in_file(file)
+            .remedy("build again"));
+    }
+    // What an archive holds stands at its end, so it is a file for a while.
+    let mut archive = tempfile::Builder::new()
+        .prefix("docker-")
+        .suffix(".tar")
+        .tempfile_in(ctx.store.tmp())
+        .map_err(|e| Problem::new("the image cannot be kept").because(e))?;
+    progress.log(&format!("taking {} from the engine", image.id));
+    image.save(archive.as_file_mut(), progress).map_err(failed)?;
+    drop(image);
+    let saved = oci::import_docker_archive(&ctx.store, archive.path(), None, &Platform::default(), progress)
+        .map_err(|e| Problem::new("the engine's image cannot be used").in_file(file).because(e))?;
+    let config = oci::image::config_digest(&ctx.store, &saved.manifest)
+        .map_err(|e| Problem::new("the engine's image cannot be used").in_file(file).because(e))?;
+    let config = ctx.store.read(&config).map_err(store_problem)?;
+    if arguments.are_told_by(&String::from_utf8_lossy(&config)) {
+        return Err(Problem::new("the image would tell everybody the proxy's password")
+            .in_file(file)
+            .remedy("the Dockerfile needs no `ARG` and no `ENV` for proxies: every RUN has them without"));
+    }
+    Ok(saved)
+}
+
 /// The engine, or what to do without one.
 pub fn connect(file: &Path) -> Result<Engine> {
     Place::find().and_then(|place| Engine::connect(&place)).map_err(|error| explain(error, file))
-}
-
-fn arguments(ctx: &Context) -> BTreeMap<String, String> {
-    let proxy = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok().filter(|v| !v.is_empty())?));
-    let mut arguments: BTreeMap<String, String> = PROXIES.iter().filter_map(proxy).collect();
-    arguments.extend(ctx.epoch.map(|epoch| ("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())));
-    arguments
 }
 
 fn explain(error: docker::Error, file: &Path) -> Problem {
@@ -114,7 +129,8 @@ fn explain(error: docker::Error, file: &Path) -> Problem {
              `components_off` in the profile; everything else is built without it"
         }
         docker::Error::Step { .. } => "mend the Dockerfile; the log has all that the step printed",
-        _ => "look at the engine's own log",
+        docker::Error::Files(_) | docker::Error::Kept(_) => "check the file, its permissions and the disk",
+        docker::Error::Engine { .. } => "look at the engine's own log",
     };
     Problem::new(error.to_string()).in_file(file).remedy(remedy)
 }

@@ -2,6 +2,7 @@
 //! and column.
 
 use crate::initramfs::tree::TreePath;
+use crate::site::proxies;
 use serde::Deserialize;
 use std::fmt;
 
@@ -85,6 +86,32 @@ impl TryFrom<String> for AccountName {
         }
     }
 }
+
+/// The name of a build argument that is the component's own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ArgumentName(pub String);
+
+impl TryFrom<String> for ArgumentName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if !text.bytes().all(fine) || text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(format!("{text:?} is not the name of a build argument (A-Z, a-z, 0-9, `_`)"));
+        }
+        if proxies::NAMES.contains(&text.to_ascii_lowercase().as_str()) {
+            return Err(format!("{text} is told by the profile's [network] table, or by the environment"));
+        }
+        if text == EPOCH {
+            return Err(format!("{text} is told by the environment"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// The variable, and the build argument, of the clamp of times.
+pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// A field of /etc/passwd: no colon, no line end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -1,28 +1,42 @@
 //! The Docker engine, or Podman's service, as far as images are built by it.
 //!
 //! [`place`] finds the engine, [`build`](Engine::build) has it build a folder with a `Dockerfile`,
-//! [`save`](Engine::save) brings the result here as `docker save` does. Protocol: the Docker Engine API, spoken
+//! [`save`](Made::save) brings the result here as `docker save` does. Protocol: the Docker Engine API, spoken
 //! by `bollard`; its futures run on a small runtime of this module, and nothing outside knows of it.
 
+mod arguments;
 mod context;
+mod dockerfile;
+mod logins;
 pub mod place;
+mod send;
+mod steps;
 
+pub use arguments::Arguments;
 pub use context::Context;
+pub use dockerfile::arguments as arguments_of;
 pub use place::Place;
 
+use crate::oci::credentials::Credentials;
 use crate::progress::{Progress, Unit};
-use bollard::models::{BuildInfo, BuildInfoAux};
-use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
-use futures_util::StreamExt as _;
-use std::collections::{BTreeMap, HashMap};
+use crate::store::Digest;
+use arguments::Veiled;
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion, RemoveImageOptionsBuilder};
+use futures_util::{Stream, StreamExt as _};
+use std::collections::HashMap;
 use std::io::Write;
+use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
+use steps::Steps;
 use tokio::runtime::Runtime;
 
-/// How often a blocked wait looks whether it was cancelled.
+/// How often a wait for the engine looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(200);
-/// An engine that does not answer a ping in this time is not there.
+/// An engine that does not answer a small question in this time is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// An engine may work for hours before it answers: what is too long is for the person to say.
+const WORK: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +52,23 @@ pub enum Error {
     Engine { place: String, why: String },
     #[error("the build's files cannot be read: {0}")]
     Files(#[from] std::io::Error),
+    #[error("the image cannot be written: {0}")]
+    Kept(std::io::Error),
     #[error("cancelled")]
     Cancelled,
+}
+
+impl Error {
+    /// Without what must not be shown.
+    fn without(self, arguments: &Arguments) -> Self {
+        match self {
+            Self::Step { step, why } => {
+                Self::Step { step: arguments.shown(&step), why: arguments.shown(&why) }
+            }
+            Self::Engine { place, why } => Self::Engine { place, why: arguments.shown(&why) },
+            other => other,
+        }
+    }
 }
 
 /// An engine that has answered.
@@ -53,6 +82,41 @@ pub struct Engine {
     pub buildkit: bool,
 }
 
+/// An image that the engine has made for us. With this value its name goes, and the image itself unless
+/// somebody else named it too; the engine's cache of steps stays.
+pub struct Made<'a> {
+    engine: &'a Engine,
+    /// A name of ours alone, so that nobody else's build of the same image takes it away.
+    name: String,
+    /// As in `sha256:...`.
+    pub id: String,
+    /// Of the context as it was sent; none where the engine did not want all of it.
+    pub sent: Option<Digest>,
+}
+
+fn client(place: &Place) -> Result<bollard::Docker, bollard::errors::Error> {
+    let (host, version) = (place.host.as_str(), bollard::API_DEFAULT_VERSION);
+    let client = match &place.tls {
+        Some(tls) => {
+            // Without an authority of its own: an empty file, and the system's count.
+            let ca = tls.ca.as_deref().unwrap_or(Path::new("/dev/null"));
+            bollard::Docker::connect_with_ssl(host, &tls.key, &tls.certificate, ca, 0, version)
+        }
+        None if host.starts_with("tcp://") => bollard::Docker::connect_with_http(host, 0, version),
+        None => bollard::Docker::connect_with_host(host),
+    };
+    Ok(client?.with_timeout(WORK).with_request_modifier(|mut request| {
+        // The engine wants the letters of URLs in this one, and bollard writes the others.
+        if let Some(value) = request.headers_mut().get_mut(logins::HEADER)
+            && let Ok(text) = value.to_str()
+            && let Ok(right) = text.replace('+', "-").replace('/', "_").parse()
+        {
+            *value = right;
+        }
+        request
+    }))
+}
+
 impl Engine {
     /// Connects and asks for its version.
     pub fn connect(place: &Place) -> Result<Self, Error> {
@@ -64,12 +128,7 @@ impl Engine {
             .map_err(|e| gone(e.to_string()))?;
         // Its clients of sockets want a runtime around them.
         let inside = runtime.enter();
-        let client = match place.host.starts_with("ssh://") {
-            // Its own connection to the socket takes longer than a socket's.
-            true => bollard::Docker::connect_with_ssh(&place.host, 120, bollard::API_DEFAULT_VERSION, None),
-            false => bollard::Docker::connect_with_host(&place.host),
-        };
-        let client = client.map_err(|e| gone(said(&e)))?;
+        let client = client(place).map_err(|e| gone(said(&e)))?;
         drop(inside);
         let version = runtime.block_on(async {
             tokio::time::timeout(PATIENCE, client.version())
@@ -93,77 +152,109 @@ impl Engine {
         Ok(Self { runtime, client, place: shown, version, buildkit })
     }
 
-    fn failed(&self) -> impl Fn(bollard::errors::Error) -> Error + '_ {
-        |e| Error::Engine { place: self.place.clone(), why: said(&e) }
+    fn failed(&self, why: impl Into<String>) -> Error {
+        Error::Engine { place: self.place.clone(), why: why.into() }
     }
 
-    /// Builds an image from the files of a context; gives its ID. Every line that the build prints is logged;
-    /// steps are counted. A build whose progress is cancelled is stopped by the engine.
+    /// Builds an image from the files of a context. Every line that the build prints is logged; steps are
+    /// counted. The logins for registries that the Dockerfile names are told to the engine. A build whose
+    /// progress is cancelled is stopped by the engine.
     pub fn build(
         &self,
         context: &Context,
-        arguments: &BTreeMap<String, String>,
+        arguments: &Arguments,
+        credentials: &Credentials,
         progress: &dyn Progress,
-    ) -> Result<String, Error> {
-        let arguments: HashMap<String, String> = arguments.clone().into_iter().collect();
+    ) -> Result<Made<'_>, Error> {
+        let progress = &Veiled { arguments, inner: progress };
+        let logins = logins::of(context, arguments, credentials, progress);
+        let values: HashMap<String, String> = arguments.values().clone().into_iter().collect();
+        // A name that no other build of this engine has now.
+        let name = format!("{}-{:x}", std::process::id(), fastrand::u64(..));
+        let mut made =
+            Made { engine: self, name: format!("hookos-build:{name}"), id: String::new(), sent: None };
         let options = BuildImageOptionsBuilder::default()
             .dockerfile("Dockerfile")
-            .buildargs(&arguments)
+            .t(&made.name)
+            .buildargs(&values)
             .platform("linux/amd64")
             .rm(true)
             .forcerm(true);
         let options = match self.buildkit {
-            // The session's name must be one that no other build of this engine has now.
-            true => options.version(BuilderVersion::BuilderBuildKit).session(&session_name()).build(),
+            // Its session wants such a name too.
+            true => {
+                options.version(BuilderVersion::BuilderBuildKit).session(&format!("hookos-{name}")).build()
+            }
             false => options.build(),
         };
-        let body = bollard::body_full(context.bytes()?.into());
+        let (body, sending) = send::body(context);
         let mut steps = Steps::default();
-        self.runtime.block_on(async {
-            let mut stream = std::pin::pin!(self.client.build_image(options, None, Some(body)));
-            loop {
-                let next = match tokio::time::timeout(LOOK, stream.next()).await {
-                    // Dropping the stream closes the connection, and the engine stops.
-                    Err(_) if progress.cancelled() => return Err(Error::Cancelled),
-                    Err(_) => continue,
-                    Ok(None) => break,
-                    Ok(Some(next)) => next,
-                };
+        let result = self.runtime.block_on(async {
+            let mut stream =
+                Box::pin(self.client.build_image(options, logins, Some(bollard::body_try_stream(body))));
+            while let Some(next) = next(&mut stream, progress).await? {
                 match next {
                     Ok(info) => steps.take(info, progress)?,
                     Err(bollard::errors::Error::DockerStreamError { error }) => {
                         return Err(steps.failed(&error));
                     }
-                    Err(e) => return Err(self.failed()(e)),
+                    Err(e) => return Err(self.failed(said(&e))),
                 }
             }
             Ok(())
-        })?;
-        steps.image.ok_or_else(|| Error::Engine {
-            place: self.place.clone(),
-            why: "the build ended without an image".to_owned(),
+        });
+        steps.finish(progress);
+        // A file that could not be read broke the rest.
+        made.sent = sending.end()?;
+        result.map_err(|error| error.without(arguments))?;
+        made.id = steps.image.take().ok_or_else(|| self.failed("the build ended without an image"))?;
+        Ok(made)
+    }
+}
+
+impl Made<'_> {
+    /// Writes the image as `docker save` does.
+    pub fn save(&self, to: &mut dyn Write, progress: &dyn Progress) -> Result<(), Error> {
+        let engine = self.engine;
+        engine.runtime.block_on(async {
+            let mut stream = Box::pin(engine.client.export_image(&self.id));
+            let mut done = 0;
+            while let Some(bytes) = next(&mut stream, progress).await? {
+                let bytes = bytes.map_err(|e| engine.failed(said(&e)))?;
+                to.write_all(&bytes).map_err(Error::Kept)?;
+                done += bytes.len() as u64;
+                progress.at(done, 0, Unit::Bytes);
+            }
+            Ok(())
         })
     }
+}
 
-    /// Writes an image as `docker save` does.
-    pub fn save(&self, image: &str, to: &mut dyn Write, progress: &dyn Progress) -> Result<(), Error> {
-        self.runtime.block_on(async {
-            let mut stream = std::pin::pin!(self.client.export_image(image));
-            let mut done = 0;
-            loop {
-                match tokio::time::timeout(LOOK, stream.next()).await {
-                    Err(_) if progress.cancelled() => return Err(Error::Cancelled),
-                    Err(_) => {}
-                    Ok(None) => return Ok(()),
-                    Ok(Some(bytes)) => {
-                        let bytes = bytes.map_err(self.failed())?;
-                        to.write_all(&bytes)?;
-                        done += bytes.len() as u64;
-                        progress.at(done, 0, Unit::Bytes);
-                    }
-                }
-            }
-        })
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        let Engine { runtime, client, .. } = self.engine;
+        // What lies below it is the cache of the old builder's steps.
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        // It may not be there, and others may use it: then it stays.
+        let _ = runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, client.remove_image(&self.name, Some(options), None)).await
+        });
+    }
+}
+
+/// What the engine says next. Looks whether the work is cancelled, however much or little is said; dropping
+/// the stream then closes the connection, and the engine stops.
+async fn next<T>(
+    stream: &mut Pin<Box<impl Stream<Item = T>>>,
+    progress: &dyn Progress,
+) -> Result<Option<T>, Error> {
+    loop {
+        if progress.cancelled() {
+            return Err(Error::Cancelled);
+        }
+        if let Ok(next) = tokio::time::timeout(LOOK, stream.next()).await {
+            return Ok(next);
+        }
     }
 }
 
@@ -179,130 +270,4 @@ fn said(error: &bollard::errors::Error) -> String {
         next = source.source();
     }
     text.trim().to_owned()
-}
-
-/// What is known of a build from what it prints.
-#[derive(Debug, Default)]
-struct Steps {
-    /// `RUN make`, as in the Dockerfile.
-    step: String,
-    last: String,
-    part: String,
-    /// The step that BuildKit says failed: several run side by side.
-    broken: Option<String>,
-    image: Option<String>,
-}
-
-/// A name for a session: BuildKit wants one that is not in use.
-fn session_name() -> String {
-    format!("hookos-{}-{:x}", std::process::id(), fastrand::u64(..))
-}
-
-/// `[2/5] RUN make` or `[stage 2/5] RUN make`, as BuildKit names its steps.
-fn vertex_step(name: &str) -> Option<(u64, u64, &str)> {
-    let (place, step) = name.strip_prefix('[')?.split_once("] ")?;
-    let (done, total) = place.rsplit(' ').next()?.split_once('/')?;
-    Some((done.parse().ok()?, total.parse().ok()?, step))
-}
-
-impl Steps {
-    fn take(&mut self, info: BuildInfo, progress: &dyn Progress) -> Result<(), Error> {
-        if let Some(detail) = info.error_detail {
-            return Err(self.failed(&detail.message.unwrap_or_default()));
-        }
-        match info.aux {
-            Some(BuildInfoAux::Default(image)) => self.image = image.id.or(self.image.take()),
-            Some(BuildInfoAux::BuildKit(status)) => self.status(status, progress),
-            None => {}
-        }
-        if let Some(status) = info.status {
-            let id = info.id.map_or_else(String::new, |id| format!("{id}: "));
-            // Bars of pulls say the same line many times.
-            if status != self.last {
-                progress.log(&format!("{id}{status}"));
-                self.last = status;
-            }
-        }
-        // A line may come in pieces.
-        self.part.push_str(&info.stream.unwrap_or_default());
-        while let Some(end) = self.part.find('\n') {
-            let line: String = self.part.drain(..=end).collect();
-            let line = line.trim_end();
-            if line.is_empty() {
-                continue;
-            }
-            if let Some((done, total, step)) = step(line) {
-                self.step = step.to_owned();
-                progress.at(done, total, Unit::Items);
-            }
-            progress.log(line);
-            self.last = line.to_owned();
-        }
-        Ok(())
-    }
-
-    /// What BuildKit says: steps that begin and end, and their output.
-    fn status(&mut self, status: bollard::moby::buildkit::v1::StatusResponse, progress: &dyn Progress) {
-        for vertex in status.vertexes {
-            let began = vertex.started.is_some() && vertex.completed.is_none();
-            // What it does to get ready has names of its own kind: `[internal] load build context`.
-            if let Some((done, total, step)) = vertex_step(&vertex.name).filter(|_| began) {
-                self.step = step.to_owned();
-                progress.at(done, total, Unit::Items);
-            }
-            if (began || vertex.cached) && vertex.name != self.last {
-                let cached = if vertex.cached { " (from the engine's cache)" } else { "" };
-                progress.log(&format!("{}{cached}", vertex.name));
-                self.last.clone_from(&vertex.name);
-            }
-            if !vertex.error.is_empty() {
-                self.broken = vertex_step(&vertex.name).map(|(.., step)| step.to_owned());
-            }
-        }
-        for log in status.logs {
-            self.part.push_str(&String::from_utf8_lossy(&log.msg));
-            while let Some(end) = self.part.find('\n') {
-                let line: String = self.part.drain(..=end).collect();
-                progress.log(line.trim_end());
-            }
-        }
-    }
-
-    fn failed(&self, why: &str) -> Error {
-        let step = self.broken.as_ref().unwrap_or(&self.step);
-        let step = if step.is_empty() { "the Dockerfile cannot be used" } else { step };
-        Error::Step { step: step.to_owned(), why: why.trim().to_owned() }
-    }
-}
-
-/// `Step 2/5 : RUN make`; Podman writes `STEP 2/5: RUN make`.
-fn step(line: &str) -> Option<(u64, u64, &str)> {
-    let (numbers, step) = match line.strip_prefix("STEP ") {
-        Some(podman) => podman.split_once(": ")?,
-        None => line.strip_prefix("Step ")?.split_once(" : ")?,
-    };
-    let (done, total) = numbers.split_once('/')?;
-    Some((done.parse().ok()?, total.parse().ok()?, step))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::progress::Silent;
-
-    #[test]
-    fn steps_are_counted_and_the_failing_one_is_named() {
-        assert_eq!(step("Step 2/5 : RUN make"), Some((2, 5, "RUN make")));
-        assert_eq!(step("STEP 2/5: RUN make"), Some((2, 5, "RUN make")));
-        assert_eq!(step("Step by step"), None);
-        assert_eq!(vertex_step("[2/5] RUN make"), Some((2, 5, "RUN make")));
-        assert_eq!(vertex_step("[tools 1/3] FROM debian"), Some((1, 3, "FROM debian")));
-        assert_eq!(vertex_step("[internal] load build context"), None);
-        let mut steps = Steps::default();
-        let line = |text: &str| BuildInfo { stream: Some(text.to_owned()), ..BuildInfo::default() };
-        steps.take(line("Step 1/1 : RUN fal"), &Silent).unwrap();
-        steps.take(line("se\n ---> Running in 0123\n"), &Silent).unwrap();
-        let error = steps.failed("The command '/bin/sh -c false' returned a non-zero code: 1");
-        assert!(error.to_string().starts_with("RUN false: The command"), "{error}");
-    }
 }

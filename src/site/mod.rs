@@ -8,6 +8,7 @@
 //! | how they become flags and texts | [`flags`], [`docs`] |
 //! | what of them is in the image | [`env_config`], [`segment`] |
 //! | what to do about an error of the floor below | [`remedies`] |
+//! | what a container engine is told of them | [`proxies`] |
 //! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
 
 pub use crate::secret;
@@ -23,6 +24,7 @@ pub mod migrate;
 pub mod pem_file;
 pub mod placeholder;
 pub mod profile;
+pub mod proxies;
 mod remedies;
 pub mod resolve;
 pub mod save;

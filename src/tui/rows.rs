@@ -373,6 +373,11 @@ fn plan(site: &Site) -> Vec<Row> {
             let role = if todo.is_empty() { Role::Muted } else { Role::Plain };
             found.push(Row::Pair(role, stage.name().to_owned(), parts.join("; ")));
         }
+        for problem in of_stage().filter_map(|row| row.lacks.as_ref()) {
+            found.push(Row::Note(Role::Error, problem.what().to_owned()));
+            found.extend(problem.causes().iter().map(|cause| Row::Note(Role::Error, cause.clone())));
+            found.extend(problem.remedy_text().map(|remedy| Row::Note(Role::Muted, remedy.to_owned())));
+        }
     }
     found
 }

@@ -1,10 +1,11 @@
 //! What compiles whole kernels, for `tests/kernel-full`: the same digest wherever it is built, by the host as
 //! by Docker; and a machine that boots it.
 
+use super::engine::Engine;
 use super::{scratch, source, support};
 use hookos::boot::check::{Guest, Verdict};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{ROOT, Shell, fresh, machine, ok, work};
 
@@ -56,55 +57,6 @@ fn two_builds_are_the_same_bytes_and_boot() {
     assert_eq!(shell.run("modprobe dummy && grep -c ^dummy /proc/modules"), "1");
 }
 
-/// A Docker engine below a folder. Ends with the test.
-struct Engine {
-    child: Child,
-    host: String,
-}
-
-impl Engine {
-    fn start(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        std::fs::write(folder.join("daemon.json"), "{}").unwrap();
-        let option = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
-        let host = format!("unix://{}", folder.join("docker.sock").display());
-        let child = Command::new("dockerd")
-            .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap()))
-            .arg(format!("--host={host}"))
-            .args([option("config-file", "daemon.json"), option("data-root", "data")])
-            .args([option("exec-root", "exec"), option("pidfile", "pid")])
-            .args(["--iptables=false", "--bridge=none", "--ip-forward=false", "--storage-driver=vfs"])
-            .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout=1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.join("log")).unwrap())
-            .spawn()
-            .expect("dockerd is needed: apt-get install docker.io");
-        let engine = Self { child, host };
-        let until = Instant::now() + Duration::from_secs(60);
-        while !engine.docker().arg("version").output().unwrap().status.success() {
-            assert!(Instant::now() < until, "dockerd does not answer");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        engine
-    }
-
-    fn docker(&self) -> Command {
-        let mut command = Command::new("docker");
-        command.env("DOCKER_HOST", &self.host);
-        command
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 #[ignore = "compiles a kernel twice, and makes a Debian system with debootstrap: tests/kernel-full"]
 fn docker_and_the_host_give_the_same_bytes() {
@@ -121,15 +73,15 @@ fn docker_and_the_host_give_the_same_bytes() {
         .arg(&root)
         .output()
         .expect("debootstrap is needed: apt-get install debootstrap"));
-    let engine = Engine::start(&folder.path().join("engine"));
+    let engine = Engine::start(&folder.path().join("engine"), &["--bridge=none"]);
     let tar = folder.path().join("tools.tar");
     ok(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").output().unwrap());
-    ok(engine.docker().arg("import").arg(&tar).arg("tools:1").output().unwrap());
+    ok(engine.docker(&["import", tar.to_str().unwrap(), "tools:1"]));
     std::fs::remove_file(&tar).unwrap();
     std::fs::remove_dir_all(&root).unwrap();
 
     let docker = digest(&fresh("kernel-docker"), &|command| {
-        command.env("DOCKER_HOST", &engine.host).args(["--engine", "docker", "--kernel-base", "tools:1"]);
+        command.env("DOCKER_HOST", &engine.socket).args(["--engine", "docker", "--kernel-base", "tools:1"]);
     });
     let host = digest(&fresh("kernel-host"), &|_| {});
     assert_eq!(docker, host, "the host's bytes are not Docker's");

@@ -130,6 +130,8 @@ fn a_download_is_what_kernel_org_has_signed() {
         repository: None,
         compiler: Compiler::Host,
         base: String::new(),
+        proxies: Default::default(),
+        credentials: Default::default(),
         jobs: 1,
     };
     let store = Store::open(folder.path().join("store")).unwrap();
@@ -224,6 +226,8 @@ fn a_kernel_is_taken_from_the_store_else_from_the_release_service_else_refused()
         repository: Some(repository.clone()),
         compiler: Compiler::Host,
         base: String::new(),
+        proxies: Default::default(),
+        credentials: Default::default(),
         jobs: 1,
     })
     .unwrap();

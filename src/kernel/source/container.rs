@@ -10,7 +10,6 @@ use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::Store;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 /// Compiles; gives the files of the result and the compiler's warnings.
@@ -22,36 +21,32 @@ pub(super) fn compile(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<(Tree, Vec<String>)> {
-    let unusable = |e: std::io::Error| Problem::new("the build's files cannot be laid out").because(e);
-    let folder = scratch.join("context");
-    std::fs::create_dir(&folder).map_err(unusable)?;
     let recipe = &plan.settings.folder;
-    let files = [
-        (recipe.join(DOCKERFILE), DOCKERFILE),
-        (recipe.join(SCRIPT), SCRIPT),
-        (plan.config.clone(), "config"),
-        (tarball.path.clone(), "linux.tar"),
-    ];
-    for (from, name) in files {
-        std::fs::copy(&from, folder.join(name)).map_err(|e| unusable(e).in_file(&from))?;
-    }
-    let arguments = BTreeMap::from([
+    let (dockerfile, script) = (recipe.join(DOCKERFILE), recipe.join(SCRIPT));
+    let context = Context::of(&[
+        (DOCKERFILE, &dockerfile),
+        (SCRIPT, &script),
+        ("config", &plan.config),
+        ("linux.tar", &tarball.path),
+    ]);
+    let arguments = plan.settings.proxies.clone().and(&BTreeMap::from([
         ("BASE".to_owned(), plan.settings.base.clone()),
         ("VERSION".to_owned(), plan.settings.version()),
         ("JOBS".to_owned(), plan.settings.jobs.max(1).to_string()),
-    ]);
+    ]));
     progress.log(&format!("Docker {} compiles in {}", engine.version, plan.settings.base));
     let lines = Lines::new(progress);
-    let context = Context::read(&folder).map_err(unusable)?;
-    let image = engine.build(&context, &arguments, &lines).map_err(|e| explain(e, &lines, plan))?;
+    let credentials = &plan.settings.credentials;
+    let image =
+        engine.build(&context, &arguments, credentials, &lines).map_err(|e| explain(e, &lines, plan))?;
     let mut archive = tempfile::Builder::new()
         .prefix("kernel-")
         .suffix(".tar")
         .tempfile_in(scratch)
         .map_err(|e| Problem::new("the engine's result cannot be kept").because(e))?;
-    progress.log(&format!("taking {image} from the engine"));
-    engine.save(&image, archive.as_file_mut(), progress).map_err(|e| explain(e, &lines, plan))?;
-    archive.flush().map_err(|e| Problem::new("the engine's result cannot be kept").because(e))?;
+    progress.log(&format!("taking {} from the engine", image.id));
+    image.save(archive.as_file_mut(), progress).map_err(|e| explain(e, &lines, plan))?;
+    drop(image);
     let unusable = "the engine's result cannot be used";
     let saved = oci::import_docker_archive(store, archive.path(), None, &Platform::default(), progress)
         .map_err(|e| Problem::new(unusable).because(e))?;

@@ -22,7 +22,8 @@ pub mod tarball;
 pub mod tree;
 
 use super::image::{Built, Input};
-use crate::docker::{Engine, Place};
+use crate::docker::{Arguments, Engine, Place};
+use crate::oci::credentials::Credentials;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::{Digest, Hasher, Key, KeyMaker, Store};
@@ -61,6 +62,10 @@ pub struct Settings {
     pub compiler: Compiler,
     /// The image that Docker starts from.
     pub base: String,
+    /// The proxies that Docker's build is told.
+    pub proxies: Arguments,
+    /// Who we are to the registry of that image.
+    pub credentials: Credentials,
     pub jobs: usize,
 }
 
@@ -202,6 +207,8 @@ mod tests {
             repository: Some("registry.example/hook-kernel".to_owned()),
             compiler: Compiler::Host,
             base: "debian:12".to_owned(),
+            proxies: Arguments::default(),
+            credentials: Credentials::None,
             jobs: 1,
         }
     }

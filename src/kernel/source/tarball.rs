@@ -97,6 +97,8 @@ mod tests {
                 repository: None,
                 compiler: Compiler::Host,
                 base: String::new(),
+                proxies: Default::default(),
+                credentials: Default::default(),
                 jobs: 1,
             };
             source.get(&settings, &store, &Silent)

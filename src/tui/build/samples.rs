@@ -41,6 +41,7 @@ pub fn plan() -> Vec<Row> {
         item: item.to_owned(),
         state,
         key: key.then(|| "0".repeat(64)),
+        lacks: None,
     };
     let cached = |at: usize| if at < 8 { plan::State::Cached } else { plan::State::Todo };
     let mut rows: Vec<Row> = COMPONENTS

@@ -132,7 +132,7 @@ pub fn components(place: &Place, site: &ResolvedSite) -> Result<Vec<ComponentEnt
                 (count, true)
             }
             Source::Image(pulled) => (format!("the image {}", pulled.reference), true),
-            Source::Dockerfile(file) => (file.display().to_string(), file.is_file()),
+            Source::Dockerfile(file) => (file.path.display().to_string(), file.path.is_file()),
         };
         let name = d.name;
         ComponentEntry {

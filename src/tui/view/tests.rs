@@ -165,6 +165,7 @@ fn plan() -> Vec<plan::Row> {
         item: item.to_owned(),
         state,
         key: Some(String::new()),
+        lacks: None,
     };
     vec![
         row(Stage::Components, "acpid", State::Cached),
