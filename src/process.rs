@@ -7,16 +7,21 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A program in a process group of its own, without an input.
+/// A program in a process group of its own.
 pub struct Group {
     /// Its pipes are the caller's to read: in threads, since [`Group::wait`] reads nothing.
     pub child: Child,
 }
 
 impl Group {
+    /// Without an input.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
-        Ok(Self { child })
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// As [`Group::start`], with an input.
+    pub fn start_with(command: &mut Command, input: Stdio) -> io::Result<Self> {
+        Ok(Self { child: command.stdin(input).process_group(0).spawn()? })
     }
 
     /// Waits for the end; none when the work was cancelled. Then the group is asked to end (SIGTERM), and ended

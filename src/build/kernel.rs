@@ -166,7 +166,7 @@ impl Request<'_> {
     /// Whether a registry has a tag, or in one line why it cannot say.
     fn peek(&self, reference: &str, tag: &str) -> std::result::Result<bool, String> {
         let options = registry::Options::of_user(self.root).map_err(|problem| problem.what().to_owned())?;
-        let found = Repository::open(reference, &options, &Silent).and_then(|there| there.peek(tag));
+        let found = Repository::reading(reference, &options, &Silent).and_then(|there| there.peek(tag));
         match found {
             Ok(found) => Ok(found.is_some()),
             Err(Error::Refused { why, .. }) => Err(why),

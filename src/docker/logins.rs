@@ -25,7 +25,8 @@ pub(super) fn of(
     let mut all = HashMap::new();
     for image in dockerfile::images(&text, arguments.values()) {
         let Ok(reference) = registry::parse(&image) else { continue };
-        match credentials.login(reference.registry(), reference.repository()) {
+        let found = credentials.login(reference.registry(), reference.repository(), progress);
+        match found.map(|found| found.login) {
             Ok(None) => {}
             Ok(Some(login)) => {
                 for key in keys(reference.registry()) {

@@ -25,12 +25,17 @@ const AT_ONCE: usize = 3;
 /// Where blobs come from.
 pub(super) trait Blobs: Sync {
     /// The name that people know it by.
-    fn name(&self) -> String;
-    /// Opens a blob; its bytes need not be checked.
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error>;
+    fn called(&self) -> String;
+    /// Opens a blob of `size` bytes; they need not be checked. They were wrong `failures` times before.
+    fn open(&self, blob: &Digest, size: u64, failures: u32) -> Result<Box<dyn Read + Send + '_>, Error>;
     /// As [`Blobs::open`], for a manifest or an index.
-    fn open_manifest(&self, manifest: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
-        self.open(manifest)
+    fn open_manifest(
+        &self,
+        manifest: &Digest,
+        size: u64,
+        failures: u32,
+    ) -> Result<Box<dyn Read + Send + '_>, Error> {
+        self.open(manifest, size, failures)
     }
     /// After failure number `failure` (from 1): says what failed, waits and says yes, where another attempt may help.
     fn again(&self, _failure: u32, _error: &Error, _progress: &dyn Progress) -> bool {
@@ -65,19 +70,41 @@ pub(super) fn acquire(
     platform: &Platform,
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
-    let refused = |why: String| Error::Content { what: from.name(), why };
+    let refused = |why: String| Error::Content { what: from.called(), why };
+    let mut inner = Vec::new();
     for _ in 0..DEEPEST_INDEX {
         match parse(&document).map_err(refused)? {
             Document::Index(index) => {
                 let chosen = choose(index.manifests(), platform).map_err(refused)?;
                 document = document_of(from, chosen, true, progress)?;
+                inner.push(document.clone());
             }
             Document::Manifest(manifest) => {
-                return image(store, from, &document, &manifest, platform, progress);
+                let image = image(store, from, &document, &manifest, platform, progress)?;
+                // What leads to it: see `way`.
+                inner.iter().try_for_each(|index| store.put(index).map(drop))?;
+                return Ok(image);
             }
         }
     }
     Err(refused("its indexes refer to one another too often".to_owned()))
+}
+
+/// The documents that lead a reader of this platform from the index `from` to the manifest `to`, both
+/// included; one where they are the same. None if `from` leads somewhere else, or to what `document` has not.
+pub(super) fn way(
+    from: Digest,
+    to: &Digest,
+    platform: &Platform,
+    document: impl Fn(&Digest) -> Option<Vec<u8>>,
+) -> Option<Vec<Digest>> {
+    let mut way = vec![from];
+    while way.last() != Some(to) {
+        let text = document(way.last()?).filter(|_| way.len() <= DEEPEST_INDEX)?;
+        let Document::Index(index) = parse(&text).ok()? else { return None };
+        way.push(choose(index.manifests(), platform).ok()?.digest().to_string().parse().ok()?);
+    }
+    Some(way)
 }
 
 enum Document {
@@ -135,14 +162,15 @@ fn document_of(
     manifest: bool,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>, Error> {
-    let what = || format!("{} of {}", stated.digest(), from.name());
+    let what = || format!("{} of {}", stated.digest(), from.called());
     let refused = |why: String| Error::Content { what: what(), why };
     let digest: Digest = stated.digest().to_string().parse().map_err(|e| refused(format!("{e}")))?;
     if stated.size() > LARGEST_DOCUMENT {
         return Err(refused(format!("a document of {} bytes, over {LARGEST_DOCUMENT}", stated.size())));
     }
-    with_retries(from, progress, || {
-        let reader = if manifest { from.open_manifest(stated)? } else { from.open(stated)? };
+    with_retries(from, progress, |failures| {
+        let open = if manifest { Blobs::open_manifest } else { Blobs::open };
+        let reader = open(from, &digest, stated.size(), failures)?;
         let mut bytes = Vec::new();
         let read = reader.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes);
         read.map_err(|source| Error::Read { what: what(), source })?;
@@ -154,18 +182,21 @@ fn document_of(
     })
 }
 
-fn with_retries<T>(
+/// Attempts, as long as another may help; `attempt` gets the number of those that failed.
+pub(super) fn with_retries<T>(
     from: &dyn Blobs,
     progress: &dyn Progress,
-    mut attempt: impl FnMut() -> Result<T, Error>,
+    mut attempt: impl FnMut(u32) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut failures = 0;
     loop {
         if progress.cancelled() {
             return Err(Error::Cancelled);
         }
-        match attempt() {
+        match attempt(failures) {
             Ok(done) => return Ok(done),
+            // What was under way says that it broke.
+            Err(_) if progress.cancelled() => return Err(Error::Cancelled),
             Err(error) => {
                 failures += 1;
                 if matches!(error, Error::Cancelled) || !from.again(failures, &error, progress) {
@@ -184,7 +215,7 @@ fn image(
     platform: &Platform,
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
-    let refused = |why: String| Error::Content { what: from.name(), why };
+    let refused = |why: String| Error::Content { what: from.called(), why };
     let config = document_of(from, manifest.config(), false, progress)?;
     let configuration = ImageConfiguration::from_reader(config.as_slice())
         .map_err(|e| refused(format!("its configuration: {e}")))?;
@@ -206,7 +237,7 @@ fn image(
     for ((layer, diff_id), media_type) in layers.iter().zip(diff_ids).zip(&media_types) {
         let digest = layer.digest().to_string().parse().map_err(|e| refused(format!("a layer: {e}")))?;
         let diff_id = diff_id.parse().map_err(|e| refused(format!("a layer: {e}")))?;
-        wanted.push((layer, Stated { media_type, digest, size: layer.size(), diff_id }));
+        wanted.push(Stated { media_type, digest, size: layer.size(), diff_id });
     }
     fetch_layers(store, from, &wanted, progress)?;
     store.put(&config)?;
@@ -218,20 +249,20 @@ fn image(
 fn fetch_layers(
     store: &Store,
     from: &dyn Blobs,
-    wanted: &[(&Descriptor, Stated<'_>)],
+    wanted: &[Stated<'_>],
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    let missing: Vec<_> = wanted.iter().filter(|(_, stated)| stated.known(store).is_none()).collect();
-    let total = missing.iter().map(|(_, stated)| stated.size).fold(0, u64::saturating_add);
+    let missing: Vec<_> = wanted.iter().filter(|stated| stated.known(store).is_none()).collect();
+    let total = missing.iter().map(|stated| stated.size).fold(0, u64::saturating_add);
     let shared = Shared { progress, done: AtomicU64::new(0), total, stop: AtomicBool::new(false) };
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
     let work = || {
-        while let Some((descriptor, stated)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = fetch_layer(store, from, descriptor, *stated, &shared) {
+        while let Some(stated) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = fetch_layer(store, from, **stated, &shared) {
+                // First the reason, then the stop: what that ends is cancelled, which is no reason.
+                failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
                 shared.stop.store(true, Ordering::Relaxed);
-                let mut first = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                first.get_or_insert(error);
                 return;
             }
         }
@@ -248,16 +279,15 @@ fn fetch_layers(
 fn fetch_layer(
     store: &Store,
     from: &dyn Blobs,
-    descriptor: &Descriptor,
     stated: Stated<'_>,
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
     // Another process, or another image in this one, may be fetching the same layer.
     let _lock = store.lock(&format!("layer-{}", stated.digest.hex()))?;
-    with_retries(from, shared, || {
+    with_retries(from, shared, |failures| {
         let mut counted = Counted { shared, bytes: 0, reader: None };
         if stated.known(store).is_none() {
-            counted.reader = Some(from.open(descriptor)?);
+            counted.reader = Some(from.open(&stated.digest, stated.size, failures)?);
         }
         let layer = import_layer(store, &mut counted, stated, Limits::default(), shared);
         if layer.is_err() {

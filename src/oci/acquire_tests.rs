@@ -49,11 +49,11 @@ impl Memory {
 }
 
 impl Blobs for Memory {
-    fn name(&self) -> String {
+    fn called(&self) -> String {
         "memory".to_owned()
     }
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
-        let bytes = &self.blobs[&blob.digest().to_string()];
+    fn open(&self, blob: &Digest, _: u64, _: u32) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let bytes = &self.blobs[&blob.to_string()];
         if self.opened.fetch_add(1, Ordering::Relaxed) < self.faults {
             // Cut off in the middle.
             return Ok(Box::new(&bytes[..bytes.len() / 2]));

@@ -107,12 +107,11 @@ impl Manifest {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Index {
-    schema_version: u32,
-    media_type: String,
-    manifests: Vec<Part>,
+/// The parts of an index that this program can name. Others (a digest that is no sha256, say) are passed over,
+/// and an index without any may say null.
+fn parts(index: &serde_json::Value) -> Vec<Part> {
+    let all = index["manifests"].as_array().into_iter().flatten();
+    all.filter_map(|part| Part::deserialize(part).ok()).collect()
 }
 
 impl Artifact {
@@ -170,41 +169,52 @@ impl Repository<'_> {
     /// A registry that keeps no list of referrers gets one as an index under a tag.
     fn note_referrer(&self, subject: &Found, artifact: &Artifact, found: &Found) -> Result<(), Error> {
         let tag = referrers_tag(&subject.digest);
-        let mut manifests = match self.manifest(&tag)? {
+        let mut index = match self.manifest(&tag)? {
             Some(bytes) => self.index(&tag, &bytes)?,
-            None => Vec::new(),
+            None => serde_json::json!({"schemaVersion": 2, "mediaType": INDEX}),
         };
-        manifests.retain(|part| part.digest != found.digest);
-        manifests.push(Part {
+        let part = Part {
             media_type: found.media_type.clone(),
             digest: found.digest,
             size: found.size,
             annotations: artifact.annotations.clone(),
             artifact_type: Some(artifact.artifact_type.clone()),
-        });
-        let index = Index { schema_version: 2, media_type: INDEX.to_owned(), manifests };
+        };
+        // What others wrote there stays as it is.
+        let mut manifests = index["manifests"].as_array().cloned().unwrap_or_default();
+        manifests.retain(|part| part["digest"] != found.digest.to_string().as_str());
+        manifests.push(serde_json::to_value(part).map_err(|e| self.no_index(&tag, &e))?);
+        index["manifests"] = manifests.into();
         let bytes = sorted_json(&index, "that lists referrers")?;
         self.put_manifest(&tag, INDEX, &bytes).map(drop)
     }
 
-    fn index(&self, name: &str, bytes: &[u8]) -> Result<Vec<Part>, Error> {
-        let wrong = |e: serde_json::Error| Error::Content {
-            what: format!("{}:{name}", self.name()),
-            why: format!("it is no index: {e}"),
-        };
-        Ok(serde_json::from_slice::<Index>(bytes).map_err(wrong)?.manifests)
+    fn index(&self, name: &str, bytes: &[u8]) -> Result<serde_json::Value, Error> {
+        let index: serde_json::Map<_, _> =
+            serde_json::from_slice(bytes).map_err(|e| self.no_index(name, &e))?;
+        Ok(index.into())
+    }
+
+    fn no_index(&self, name: &str, error: &serde_json::Error) -> Error {
+        Error::Content { what: format!("{}:{name}", self.name()), why: format!("it is no index: {error}") }
     }
 
     /// The artifacts that say something of a manifest, of one type or of all.
     pub fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Part>, Error> {
-        let tag = referrers_tag(subject);
-        let mut all = match self.document(&format!("referrers/{subject}"))? {
-            Some(bytes) => self.index("referrers", &bytes)?,
-            None => match self.manifest(&tag)? {
-                Some(bytes) => self.index(&tag, &bytes)?,
-                None => Vec::new(),
-            },
-        };
+        let mut all = Vec::new();
+        match self.pages(&format!("referrers/{subject}"))? {
+            Some(pages) => {
+                for page in pages {
+                    all.extend(parts(&self.index("referrers", &page)?));
+                }
+            }
+            None => {
+                let tag = referrers_tag(subject);
+                if let Some(bytes) = self.manifest(&tag)? {
+                    all = parts(&self.index(&tag, &bytes)?);
+                }
+            }
+        }
         all.retain(|part| artifact_type.is_none_or(|wanted| part.artifact_type.as_deref() == Some(wanted)));
         Ok(all)
     }
@@ -226,3 +236,7 @@ impl Repository<'_> {
 fn referrers_tag(subject: &Digest) -> String {
     format!("sha256-{}", subject.hex())
 }
+
+#[cfg(test)]
+#[path = "artifact_tests.rs"]
+mod tests;

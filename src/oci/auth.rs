@@ -5,11 +5,12 @@
 //! (distribution.github.io/distribution/spec/auth), which the OCI distribution specification leaves open and
 //! registries follow; RFC 7617 for `Basic`.
 
-use super::credentials::{Login, Secret};
-use super::wire::{Endpoint, Fault};
+use super::credentials::{Found, Login, Secret};
+use super::fault::Fault;
+use super::wire::Endpoint;
 use base64::Engine as _;
-use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use std::fmt;
 
@@ -50,19 +51,50 @@ enum Challenge {
 
 /// Does what the challenge of a registry's answer asks for.
 pub(super) fn answer(endpoint: &Endpoint<'_>, headers: &HeaderMap) -> Result<Grant, Fault> {
-    let no_login = || {
-        Fault::lasting(
-            "it wants a login, or the image does not exist (`docker login` or `podman login` give one)",
-        )
+    let Some(challenge) = challenge(headers) else {
+        let found = endpoint.login()?;
+        return Err(match found.login {
+            None => no_login(found),
+            Some(_) => {
+                Fault::lasting("it wants a login in a way that is not known: neither Basic nor Bearer")
+            }
+        });
     };
-    match challenge(headers).ok_or_else(no_login)? {
-        Challenge::Basic => match endpoint.login.as_ref().ok_or_else(no_login)? {
-            Login { user, secret: Secret::Password(password) } => Grant::new("Basic", &basic(user, password)),
-            Login { secret: Secret::IdentityToken(_), .. } => Err(Fault::lasting(
-                "it wants a password, and the login that is written down for it is a token",
-            )),
-        },
+    match challenge {
+        Challenge::Basic => {
+            let found = endpoint.login()?;
+            match &found.login {
+                None => Err(no_login(found)),
+                Some(Login { user, secret: Secret::Password(password) }) => {
+                    Grant::new("Basic", &basic(user, password))
+                }
+                Some(Login { secret: Secret::IdentityToken(_), .. }) => Err(Fault::lasting(format!(
+                    "it wants a password, and the login that is written down for it is a token ({})",
+                    found.told
+                ))),
+            }
+        }
         Challenge::Bearer { realm, service, scopes } => token(endpoint, &realm, service, &scopes),
+    }
+}
+
+fn no_login(found: &Found) -> Fault {
+    let why = "it wants a login, or the image does not exist (`docker login` or `podman login` give one)";
+    let told = match (&found.login, found.told.as_str()) {
+        (None, told) if !told.is_empty() => format!("; {told}"),
+        _ => String::new(),
+    };
+    Fault { status: Some(StatusCode::UNAUTHORIZED), ..Fault::lasting(format!("{why}{told}")) }
+}
+
+/// Words for an answer 401, to a request with or without what [`answer`] gave.
+pub(super) fn refused(endpoint: &Endpoint<'_>, granted: bool, said: &str) -> String {
+    match endpoint.login() {
+        Err(fault) => fault.why,
+        Ok(Found { login: Some(login), told }) if granted => {
+            format!("it does not take the login of {} ({told}) for this: {said}", login.who())
+        }
+        Ok(found) => format!("{} ({said})", no_login(found).why),
     }
 }
 
@@ -113,7 +145,8 @@ fn token(
         return Err(Fault::lasting(format!("its token server {realm} is not spoken to with TLS")));
     }
     let named = url.host_str().unwrap_or_default().to_owned();
-    let request = match &endpoint.login {
+    let (found, client) = (endpoint.login()?, endpoint.client_for(&url)?);
+    let request = match &found.login {
         Some(Login { secret: Secret::IdentityToken(secret), .. }) => {
             let scope = scopes.join(" ");
             let mut form = vec![
@@ -123,7 +156,7 @@ fn token(
                 ("scope", &scope),
             ];
             form.extend(service.as_deref().map(|service| ("service", service)));
-            endpoint.client.post(url).form(&form)
+            client.post(url).form(&form)
         }
         login => {
             {
@@ -133,7 +166,7 @@ fn token(
                 query.extend_pairs(login.iter().map(|login| ("account", &login.user)));
                 query.append_pair("client_id", CLIENT);
             }
-            let request = endpoint.client.get(url);
+            let request = client.get(url);
             match login {
                 Some(Login { user, secret: Secret::Password(password) }) => {
                     request.header("Authorization", Grant::new("Basic", &basic(user, password))?.header())
@@ -143,9 +176,16 @@ fn token(
         }
     };
     let while_asking = |fault: Fault| Fault {
-        why: match fault.status {
-            Some(status) if status.is_client_error() && endpoint.login.is_some() => {
-                format!("its token server {named} does not take the login: {}", fault.why)
+        why: match (&found.login, fault.status) {
+            (Some(login), Some(status)) if status.is_client_error() => {
+                let who = login.who();
+                format!(
+                    "its token server {named} does not take the login of {who} ({}): {}",
+                    found.told, fault.why
+                )
+            }
+            (None, Some(StatusCode::UNAUTHORIZED)) => {
+                format!("{} (its token server {named}: {})", no_login(found).why, fault.why)
             }
             _ => format!("its token server {named}: {}", fault.why),
         },

@@ -1,9 +1,13 @@
-//! A registry's blob as a stream that survives a broken line: what is missing is asked for by `Range`.
+//! A registry's blob as a stream that survives a broken line: what is missing is asked for by `Range`, and at
+//! the next place where one fails for good.
 //!
 //! Source: RFC 9110, section 14 (range requests); the OCI distribution specification 1.1 allows them for
 //! blobs. A blob is named by its content, so that what comes later belongs to what came before.
 
-use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, rest};
+use super::fault::{Fault, rest};
+use super::places::Places;
+use super::wire::{Ask, Endpoint};
+use crate::store::Digest;
 use hyper::body::Bytes;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
@@ -12,10 +16,17 @@ use std::io::{self, Read};
 /// So many bytes since the last failure, and the failures are counted anew.
 const PROOF_OF_LIFE: u64 = 1 << 20;
 
+/// No place has the rest of a blob: all that a request can do about it was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct GivenUp(String);
+
 /// The bytes of a blob; whoever reads them compares their digest.
 pub(super) struct BlobReader<'r, 'a> {
-    place: &'r Endpoint<'a>,
-    digest: String,
+    places: &'r Places<'a>,
+    /// The place that is asked.
+    n: usize,
+    digest: Digest,
     size: u64,
     /// Bytes that came so far.
     at: u64,
@@ -27,28 +38,37 @@ pub(super) struct BlobReader<'r, 'a> {
 }
 
 impl<'r, 'a> BlobReader<'r, 'a> {
-    pub fn open(place: &'r Endpoint<'a>, digest: &str, size: u64, attempts: u32) -> Result<Self, Fault> {
-        let mut reader = Self {
-            place,
-            digest: digest.to_owned(),
+    /// `skip` places have given wrong bytes before.
+    pub fn open(places: &'r Places<'a>, digest: &Digest, size: u64, skip: u32) -> Result<Self, Fault> {
+        let (n, response) = places.first(skip, |place, n, attempts| {
+            let get = || place.ask(&Ask::new(Method::GET, place.url(&format!("blobs/{digest}"))?));
+            Ok((n, place.patiently(attempts, get)?))
+        })?;
+        Ok(Self {
+            places,
+            n,
+            digest: *digest,
             size,
             at: 0,
-            response: None,
+            response: Some(response),
             piece: Bytes::new(),
             failures: 0,
             failed_at: 0,
-        };
-        place.patiently(attempts, || reader.request())?;
-        Ok(reader)
+        })
     }
 
-    /// Asks for what is missing.
+    fn place(&self) -> &'r Endpoint<'a> {
+        self.places.at(self.n)
+    }
+
+    /// Asks for what is missing. The first piece of it may be there afterwards.
     fn request(&mut self) -> Result<(), Fault> {
-        let mut ask = Ask::new(Method::GET, self.place.url(&format!("blobs/{}", self.digest))?);
+        let place = self.place();
+        let mut ask = Ask::new(Method::GET, place.url(&format!("blobs/{}", self.digest))?);
         if self.at > 0 {
             ask = ask.header(RANGE, format!("bytes={}-", self.at));
         }
-        let mut response = self.place.ask(&ask)?;
+        let mut response = place.ask(&ask)?;
         let mut skip = self.at;
         if response.status() == StatusCode::PARTIAL_CONTENT {
             let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
@@ -61,7 +81,7 @@ impl<'r, 'a> BlobReader<'r, 'a> {
         }
         // A registry that knows no ranges sends all of it again.
         while skip > 0 {
-            let Some(mut piece) = self.place.next(&mut response)? else {
+            let Some(mut piece) = place.next(&mut response)? else {
                 return Err(Fault::passing("it ended before the bytes that are missing"));
             };
             let known = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
@@ -78,21 +98,43 @@ impl<'r, 'a> BlobReader<'r, 'a> {
         if self.response.is_none() {
             self.request()?;
         }
-        let Some(mut response) = self.response.take().filter(|_| self.piece.is_empty()) else {
+        if !self.piece.is_empty() {
             return Ok(true);
-        };
-        match self.place.next(&mut response)? {
+        }
+        // Only an answer that is still good is kept.
+        let Some(mut response) = self.response.take() else { return Ok(false) };
+        match self.place().next(&mut response)? {
             None if self.at < self.size => {
                 return Err(Fault::passing(format!("it ended after {} of {} bytes", self.at, self.size)));
             }
-            None => self.response = Some(response),
+            None => {}
             Some(piece) => {
                 self.at += piece.len() as u64;
                 self.piece = piece;
-                self.response = Some(response);
             }
         }
+        self.response = Some(response);
         Ok(!self.piece.is_empty())
+    }
+
+    /// After a failure: whether to go on, here or at another place.
+    fn goes_on(&mut self, fault: &Fault) -> bool {
+        if self.at >= self.failed_at + PROOF_OF_LIFE {
+            self.failures = 0;
+        }
+        self.failed_at = self.at;
+        self.failures += 1;
+        if self.failures < self.places.attempts(self.n) && rest(self.failures, fault, self.place().progress) {
+            return true;
+        }
+        if self.place().progress.cancelled() {
+            return false;
+        }
+        let Some(next) = self.places.after(self.n, fault) else { return false };
+        self.n = next;
+        self.failures = 0;
+        self.places.stay(next);
+        true
     }
 }
 
@@ -102,16 +144,8 @@ impl Read for BlobReader<'_, '_> {
             match self.more() {
                 Ok(true) => {}
                 Ok(false) => return Ok(0),
-                Err(fault) => {
-                    if self.at >= self.failed_at + PROOF_OF_LIFE {
-                        self.failures = 0;
-                    }
-                    self.failed_at = self.at;
-                    self.failures += 1;
-                    if self.failures >= ATTEMPTS || !rest(self.failures, &fault, self.place.progress) {
-                        return Err(io::Error::other(fault.why));
-                    }
-                }
+                Err(fault) if !self.goes_on(&fault) => return Err(io::Error::other(GivenUp(fault.why))),
+                Err(_) => {}
             }
         }
         let n = buffer.len().min(self.piece.len());

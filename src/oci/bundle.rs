@@ -1,28 +1,35 @@
 //! Images and results of work on a stick: an OCI image layout in one tar file or a folder, for a builder that
 //! reaches no registry.
 //!
+//! The tar file is an archive of `docker save` as well, for engines that read no layouts. Layers travel compressed
+//! anew, so an image that was pulled has another manifest there; its own goes along, as the annotation
+//! `hookos.manifest` says, and what a digest in its name stands for.
+//!
 //! Source: OCI image specification 1.1, image-layout.md. Results of work are the artifacts of the
 //! [`cache`](super::cache), named `work-<key>`; a reader that does not know them sees artifacts and leaves them.
 
 use super::Image;
-use super::acquire::Platform;
+use super::acquire::{Blobs as _, Platform, way};
 use super::artifact::{Manifest, Part};
 use super::cache;
-use super::image::{read_image, sorted_json};
+use super::docker_archive;
+use super::image::{config_digest, read_image, sorted_json};
 use super::import::Error;
-use super::layout::{CONTAINERD_NAME, Files, REF_NAME, import_layout, put, written};
+use super::layout::{CONTAINERD_NAME, Files, Layout, REF_NAME, import_layout, put, written};
 use super::push;
-use super::registry;
+use super::registry::{self, parse, pinned};
 use super::repository::{Blob, Content};
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Key, Store};
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The annotation with the digest of the manifest that an image was pulled with.
+const PULLED: &str = "hookos.manifest";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// What was brought in, or written.
@@ -68,8 +75,15 @@ pub fn import(
         let names = super::docker_archive::names(&files)?;
         single(names.len())?;
         for called in names {
-            let image = super::import_docker_archive(store, path, called.as_deref(), &platform, progress)?;
-            keep(image, called)?;
+            let first = called.first().map(String::as_str);
+            let image = super::import_docker_archive(store, path, first, &platform, progress)?;
+            if called.is_empty() || name.is_some() {
+                keep(image, None)?;
+                continue;
+            }
+            for one in called {
+                keep(image.clone(), Some(one))?;
+            }
         }
         return Ok(carried);
     }
@@ -79,26 +93,55 @@ pub fn import(
         part.annotations.get(REF_NAME).and_then(|name| Key::of_hex(name.strip_prefix("work-")?))
     };
     let (results, images): (Vec<_>, Vec<_>) = index.manifests.iter().partition(|part| work(part).is_some());
-    let names: BTreeSet<Option<&str>> = images.iter().map(|part| name_of(part)).collect();
+    let names: BTreeMap<Option<&str>, &Part> = images.iter().map(|part| (name_of(part), *part)).collect();
     single(names.len())?;
-    for called in names {
+    for (called, part) in names {
         let image = import_layout(store, path, called, &platform, progress)?;
+        let image = as_pulled(store, &files, part, image)?;
+        if let Some(pinned) = called.and_then(|called| pinned(&parse(called).ok()?)) {
+            // What its digest stands for, as far as the file has it.
+            let read = |digest: &Digest| document(&files, digest).ok();
+            for digest in way(pinned, &image.manifest, &platform, read).unwrap_or_default() {
+                store.put(&document(&files, &digest)?)?;
+            }
+        }
         keep(image, called.map(str::to_owned))?;
     }
+    let layout = Layout(files);
     for (n, part) in results.iter().enumerate() {
         let Some(key) = work(part) else { continue };
-        let document = files.document(&format!("blobs/sha256/{}", part.digest.hex()))?;
-        let what = format!("{} of {}", cache::tag(&key), files.name());
-        if Digest::of(&document) != part.digest {
-            return Err(Error::Content { what, why: "its manifest has another digest".to_owned() });
-        }
-        let open = |digest: &Digest, _| files.file(&format!("blobs/sha256/{}", digest.hex()));
-        let found = cache::unpack(store, &what, &Manifest::read(&what, &document)?, open, progress)?;
+        let document = document(&layout.0, &part.digest)?;
+        let what = format!("{} of {}", cache::tag(&key), layout.called());
+        let found = cache::unpack(store, &what, &Manifest::read(&what, &document)?, &layout, progress)?;
         store.set_work_with(&key, &found.result, &found.parts)?;
         progress.at(n as u64 + 1, results.len() as u64, Unit::Items);
         carried.work += 1;
     }
     Ok(carried)
+}
+
+/// A document of a layout, compared with its digest.
+fn document(files: &Files, digest: &Digest) -> Result<Vec<u8>, Error> {
+    let bytes = files.document(&format!("blobs/sha256/{}", digest.hex()))?;
+    let found = Digest::of(&bytes);
+    if found != *digest {
+        let what = format!("{digest} of {}", files.name());
+        return Err(Error::Content { what, why: format!("its content has the digest {found}") });
+    }
+    Ok(bytes)
+}
+
+/// The image with the manifest that it was pulled with, if the file has that: it is the same image where the
+/// configuration is the same, which names the layers.
+fn as_pulled(store: &Store, files: &Files, part: &Part, image: Image) -> Result<Image, Error> {
+    let Some(digest) = part.annotations.get(PULLED) else { return Ok(image) };
+    let wrong = |why: String| Error::Content { what: format!("{digest} of {}", files.name()), why };
+    let digest: Digest = digest.parse().map_err(|e| wrong(format!("{e}")))?;
+    let pulled = store.put(&document(files, &digest)?)?;
+    if config_digest(store, &pulled)? != config_digest(store, &image.manifest)? {
+        return Err(wrong("it is the manifest of another image".to_owned()));
+    }
+    Ok(read_image(store, &pulled)?)
 }
 
 #[derive(Deserialize)]
@@ -123,18 +166,32 @@ pub fn export(
     let mut carried = Carried::default();
     let mut blobs: BTreeMap<Digest, Blob> = BTreeMap::new();
     let mut index: Vec<serde_json::Value> = Vec::new();
+    let mut saved: BTreeMap<Digest, (Vec<String>, Digest, Vec<Digest>)> = BTreeMap::new();
     for name in images {
         let missing =
             || Error::Content { what: name.clone(), why: "the store has no image of this name".to_owned() };
         let image = read_image(store, &store.named(name).ok_or_else(missing)?)?;
         let packed = push::pack(store, &image, progress)?;
         let manifest = Blob::of_bytes(packed.manifest);
+        let mut annotations = BTreeMap::from([(REF_NAME, name.clone()), (CONTAINERD_NAME, name.clone())]);
+        let pinned = pinned(&parse(name)?);
+        if manifest.digest != image.manifest {
+            annotations.insert(PULLED, image.manifest.to_string());
+            let read = |digest: &Digest| store.read(digest).ok();
+            let way = way(pinned.unwrap_or(image.manifest), &image.manifest, &Platform::default(), read);
+            for digest in way.unwrap_or_default() {
+                blobs.insert(digest, Blob::of_store(store, &digest)?);
+            }
+        }
         index.push(
             serde_json::json!({"mediaType": MANIFEST, "digest": manifest.digest, "size": manifest.size,
-            "annotations": {REF_NAME: name, CONTAINERD_NAME: name},
-            "platform": {"os": "linux", "architecture": "amd64"}}),
+            "annotations": annotations, "platform": {"os": "linux", "architecture": "amd64"}}),
         );
         carried.images.push((name.clone(), manifest.digest));
+        let layers = packed.blobs[1..].iter().map(|blob| blob.digest).collect();
+        let saved = saved.entry(manifest.digest).or_insert((Vec::new(), packed.blobs[0].digest, layers));
+        // Docker takes tags there, no digests.
+        saved.0.extend(pinned.is_none().then(|| name.clone()));
         blobs.extend(packed.blobs.into_iter().chain([manifest]).map(|blob| (blob.digest, blob)));
     }
     for key in work {
@@ -158,7 +215,9 @@ pub fn export(
         progress.at(done, carried.bytes, Unit::Bytes);
     };
     if to.extension().is_some_and(|extension| extension == "tar") {
-        write_tar(store, &blobs, &index, to, progress, &mut moved)?;
+        let saved = docker_archive::manifest(saved.into_values().collect())?;
+        let documents = [("oci-layout", LAYOUT), ("index.json", &index), (docker_archive::MANIFEST, &saved)];
+        write_tar(store, &blobs, &documents, to, progress, &mut moved)?;
     } else {
         let folder = to.join("blobs/sha256");
         fs::create_dir_all(&folder).map_err(written(&folder))?;
@@ -188,7 +247,7 @@ fn open<'b>(store: &Store, blob: &'b Blob) -> Result<Box<dyn Read + 'b>, Error> 
 fn write_tar(
     store: &Store,
     blobs: &BTreeMap<Digest, Blob>,
-    index: &[u8],
+    documents: &[(&str, &[u8])],
     to: &Path,
     progress: &dyn Progress,
     moved: &mut dyn FnMut(u64),
@@ -207,8 +266,9 @@ fn write_tar(
         header.set_mtime(0);
         archive.append_data(&mut header, name, content).map_err(&failed)
     };
-    add("oci-layout", LAYOUT.len() as u64, &mut &*LAYOUT)?;
-    add("index.json", index.len() as u64, &mut &*index)?;
+    for (name, content) in documents {
+        add(name, content.len() as u64, &mut &**content)?;
+    }
     for blob in blobs.values() {
         stop(progress)?;
         add(&format!("blobs/sha256/{}", blob.digest.hex()), blob.size, &mut open(store, blob)?)?;

@@ -4,6 +4,7 @@
 //! A key names everything that decides a result, so a result that is found is right, provided that whoever
 //! writes to the repository is trusted: docs/scale.md.
 
+use super::acquire::{Blobs, with_retries};
 use super::artifact::{Artifact, File, Manifest};
 use super::import::{Error, import_blob};
 use super::push::compressed;
@@ -59,13 +60,12 @@ impl Cache {
 
     fn bring(&self, store: &Store, key: &Key) -> Result<Option<Work>, Error> {
         let quiet = Quiet(&*self.progress);
-        let repository = Repository::open(&self.reference, &self.options, &quiet)?;
+        let repository = Repository::reading(&self.reference, &self.options, &quiet)?;
         let name = tag(key);
         let Some((_, manifest)) = repository.artifact(&name)? else { return Ok(None) };
         let what = format!("{}:{name}", repository.name());
         self.progress.log(&format!("{name} comes from {}", repository.name()));
-        let open = |digest: &Digest, size| repository.open_blob(digest, size);
-        unpack(store, &what, &manifest, open, &quiet).map(Some)
+        unpack(store, &what, &manifest, &repository, &quiet).map(Some)
     }
 }
 
@@ -156,12 +156,12 @@ fn file(store: &Store, digest: &Digest, progress: &dyn Progress) -> Result<File,
     Ok(File { blob, media_type: ZSTD.to_owned(), annotations })
 }
 
-/// Brings the result of work that a manifest is of into the store; `open` gives a blob by digest and size.
-pub(super) fn unpack<R: Read>(
+/// Brings the result of work that a manifest is of into the store.
+pub(super) fn unpack(
     store: &Store,
     what: &str,
     manifest: &Manifest,
-    open: impl Fn(&Digest, u64) -> Result<R, Error>,
+    from: &dyn Blobs,
     progress: &dyn Progress,
 ) -> Result<Work, Error> {
     let wrong = |why: &str| Error::Content { what: what.to_owned(), why: why.to_owned() };
@@ -180,19 +180,74 @@ pub(super) fn unpack<R: Read>(
             continue;
         }
         let blob = format!("{digest} of {what}");
-        let packed = open(&part.digest, part.size)?;
-        match part.media_type.as_str() {
-            RAW => import_blob(store, &blob, packed, &digest, size, progress)?,
-            ZSTD => {
-                let plain = zstd::Decoder::new(packed).map_err(|e| wrong(&e.to_string()))?;
-                import_blob(store, &blob, plain, &digest, size, progress)?;
-            }
+        let packed = match part.media_type.as_str() {
+            RAW => false,
+            ZSTD => true,
             other => return Err(wrong(&format!("a part of it is a {other}, which is not known"))),
-        }
+        };
+        with_retries(from, progress, |failures| {
+            let bytes = from.open(&part.digest, part.size, failures)?;
+            if !packed {
+                return import_blob(store, &blob, bytes, &digest, size, progress);
+            }
+            let plain = zstd::Decoder::new(bytes).map_err(|e| wrong(&e.to_string()))?;
+            import_blob(store, &blob, plain, &digest, size, progress)
+        })?;
     }
     if blobs.is_empty() {
         return Err(wrong("it is empty"));
     }
     let result = blobs.remove(0);
     Ok(Work { result, parts: blobs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::artifact::Part;
+    use crate::progress::Silent;
+    use std::collections::BTreeMap;
+
+    /// Wrong bytes of the right length, but for the last of three attempts.
+    struct Damaged(Vec<u8>);
+
+    impl Blobs for Damaged {
+        fn called(&self) -> String {
+            "damaged".to_owned()
+        }
+        fn open(&self, _: &Digest, _: u64, failures: u32) -> Result<Box<dyn Read + Send + '_>, Error> {
+            let flip = u8::from(failures < 2);
+            Ok(Box::new(std::io::Cursor::new(self.0.iter().map(|byte| byte ^ flip).collect::<Vec<u8>>())))
+        }
+        fn again(&self, failure: u32, _: &Error, _: &dyn Progress) -> bool {
+            failure < 3
+        }
+    }
+
+    #[test]
+    fn a_part_with_wrong_bytes_is_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let plain = vec![7; 100_000];
+        let packed = zstd::encode_all(plain.as_slice(), 1).unwrap();
+        for (media_type, bytes) in [(RAW, b"raw bytes".to_vec()), (ZSTD, packed)] {
+            let whole = if media_type == RAW { bytes.clone() } else { plain.clone() };
+            let digest = Digest::of(&whole);
+            let part = Part {
+                media_type: media_type.to_owned(),
+                digest: Digest::of(&bytes),
+                size: bytes.len() as u64,
+                annotations: BTreeMap::from([
+                    (DIGEST.to_owned(), digest.to_string()),
+                    (SIZE.to_owned(), whole.len().to_string()),
+                ]),
+                artifact_type: None,
+            };
+            let mut manifest = Manifest::of_image(part.clone(), vec![part]);
+            manifest.artifact_type = Some(TYPE.to_owned());
+            let work = unpack(&store, "x", &manifest, &Damaged(bytes), &Silent).unwrap();
+            assert_eq!(work.result, digest);
+            assert_eq!(store.read(&digest).unwrap(), whole);
+        }
+    }
 }

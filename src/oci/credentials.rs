@@ -7,13 +7,21 @@
 //! Sources: docs.docker.com "docker login" (credsStore, credHelpers), the credential helper protocol of
 //! docker/docker-credential-helpers, and containers-auth.json(5) (keys that name a repository).
 
+use crate::process::Group;
+use crate::progress::{Progress, Unit};
 use base64::Engine as _;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A credential helper may ask a person, but not for ever.
+const HELPER: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+/// Most that is read of a helper's answer, in bytes.
+const LARGEST_ANSWER: u64 = 1 << 20;
 
 /// A user name and what proves it.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,10 +44,25 @@ impl Login {
     }
 }
 
+impl Login {
+    /// For messages.
+    pub fn who(&self) -> &str {
+        if self.user.is_empty() { "a token" } else { &self.user }
+    }
+}
+
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
+}
+
+/// What a search for a login came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    pub login: Option<Login>,
+    /// Where the login is from; without one, what stood in the way, if anything did.
+    pub told: String,
 }
 
 /// Where credentials are looked for.
@@ -65,23 +88,28 @@ impl Credentials {
 
     /// The login for a repository of a registry (`host` or `host:port`), if one is written down. The text
     /// of an error says which file or program is at fault.
-    pub fn login(&self, host: &str, repository: &str) -> Result<Option<Login>, String> {
-        let Self::Files(files) = self else { return Ok(None) };
+    pub fn login(&self, host: &str, repository: &str, progress: &dyn Progress) -> Result<Found, String> {
+        let mut found = Found::default();
+        let Self::Files(files) = self else { return Ok(found) };
         for file in files {
             let text = match std::fs::read(file) {
                 Ok(text) => text,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 Err(e) => return Err(format!("{}: {e}", file.display())),
             };
             // serde's own words could quote the file.
             let parsed: File = serde_json::from_slice(&text).map_err(|e| {
                 format!("{}:{}:{}: not a login file of Docker", file.display(), e.line(), e.column())
             })?;
-            if let Some(login) = parsed.login(host, repository, file)? {
-                return Ok(Some(login));
+            let here = parsed.login(host, repository, file, progress)?;
+            if here.login.is_some() {
+                return Ok(here);
+            }
+            if !here.told.is_empty() {
+                found = here;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 }
 
@@ -132,23 +160,49 @@ fn parts(host: &str, repository: &str) -> Vec<String> {
 }
 
 impl File {
-    fn login(&self, host: &str, repository: &str, file: &Path) -> Result<Option<Login>, String> {
-        let keys: Vec<String> = parts(host, repository).into_iter().chain(keys(host)).collect();
+    fn login(
+        &self,
+        host: &str,
+        repository: &str,
+        file: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Found, String> {
+        let keys: Vec<String> = parts(host, repository).into_iter().chain(self::keys(host)).collect();
+        let of = |helper: &str, key: &str| -> Result<Found, String> {
+            let told = format!("docker-credential-{helper}, which {} names", file.display());
+            let login =
+                ask(helper, key, progress).map_err(|e| format!("{e} ({} names it)", file.display()))?;
+            Ok(Found { told: if login.is_some() { told } else { String::new() }, login })
+        };
         for key in &keys {
             if let Some(helper) = self.helpers.get(key) {
-                return ask(helper, key);
+                return of(helper, key);
             }
         }
-        for key in &keys {
-            let Some(entry) = self.auths.get(key) else { continue };
-            return match (entry.login(key, file)?, &self.store) {
-                // The file knows the registry, its secret is in the store of the system.
-                (None, Some(helper)) => ask(helper, key),
-                (login, _) => Ok(login),
-            };
+        let entry = keys.iter().find_map(|key| Some((key, self.auths.get(key)?)));
+        if let Some((key, entry)) = entry
+            && let Some(login) = entry.login(key, file)?
+        {
+            return Ok(Found { login: Some(login), told: file.display().to_string() });
         }
-        Ok(None)
+        // The store is asked for every registry, as Docker does: some helpers make logins as they are asked.
+        match (&self.store, entry) {
+            (None, _) => Ok(Found::default()),
+            (Some(helper), Some((key, _))) => of(helper, key),
+            // Many a file names a store that is not on this machine; images that anyone may have need none.
+            (Some(helper), None) if !installed(helper) => Ok(Found {
+                login: None,
+                told: format!("{} names docker-credential-{helper}, which is not installed", file.display()),
+            }),
+            (Some(helper), None) => of(helper, &self::keys(host)[0]),
+        }
     }
+}
+
+/// Whether a credential helper is in the search path.
+fn installed(helper: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(format!("docker-credential-{helper}")).is_file())
 }
 
 impl Auth {
@@ -173,29 +227,43 @@ impl Auth {
 }
 
 /// Asks a credential helper: the key on its standard input, JSON on its standard output.
-fn ask(helper: &str, key: &str) -> Result<Option<Login>, String> {
+fn ask(helper: &str, key: &str, progress: &dyn Progress) -> Result<Option<Login>, String> {
     let program = format!("docker-credential-{helper}");
     if helper.is_empty() || !helper.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         return Err(format!("{program:?} is not the name of a credential helper"));
     }
+    ask_program(&program, key, progress)
+}
+
+fn ask_program(program: &str, key: &str, progress: &dyn Progress) -> Result<Option<Login>, String> {
     let failed = |e: std::io::Error| format!("{program}: {e}");
-    let mut child = Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut input) = child.stdin.take() {
+    let mut command = Command::new(program);
+    command.arg("get").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut group = Group::start_with(&mut command, Stdio::piped()).map_err(failed)?;
+    if let Some(mut input) = group.child.stdin.take() {
         // A helper that does not read its input answers all the same.
         let _ = input.write_all(key.as_bytes());
     }
-    let output = child.wait_with_output().map_err(failed)?;
-    if !output.status.success() {
-        let missing = String::from_utf8_lossy(&output.stdout).contains("not found");
-        return if missing { Ok(None) } else { Err(format!("{program} failed: {}", output.status)) };
+    let output = group.child.stdout.take();
+    let patience = Patience { progress, until: Instant::now() + HELPER };
+    let (read, status) = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut bytes = Vec::new();
+            output.map_or(Ok(0), |output| output.take(LARGEST_ANSWER).read_to_end(&mut bytes)).map(|_| bytes)
+        });
+        let status = group.wait(&patience, Duration::ZERO, || ());
+        (reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), status)
+    });
+    let status = status.map_err(failed)?.ok_or_else(|| match progress.cancelled() {
+        true => format!("{program} was cancelled"),
+        false => format!("{program} did not answer within {} seconds", HELPER.as_secs()),
+    })?;
+    let output = read.map_err(failed)?;
+    if !status.success() {
+        let missing = String::from_utf8_lossy(&output).contains("not found");
+        return if missing { Ok(None) } else { Err(format!("{program} failed: {status}")) };
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
+    let answer: Answer = serde_json::from_slice(&output)
         .map_err(|_| format!("{program} answered something that is not a login"))?;
     if answer.user == "<token>" {
         return Ok(Some(Login { user: String::new(), secret: Secret::IdentityToken(answer.secret) }));
@@ -203,15 +271,34 @@ fn ask(helper: &str, key: &str) -> Result<Option<Login>, String> {
     Ok(Some(Login::with_password(answer.user, answer.secret)))
 }
 
+/// Ends what waits for too long.
+struct Patience<'a> {
+    progress: &'a dyn Progress,
+    until: Instant,
+}
+
+impl Progress for Patience<'_> {
+    fn at(&self, _: u64, _: u64, _: Unit) {}
+    fn log(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        self.progress.cancelled() || Instant::now() >= self.until
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     fn write(text: &str) -> (tempfile::NamedTempFile, Credentials) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let credentials = Credentials::Files(vec!["/does/not/exist".into(), file.path().to_owned()]);
         (file, credentials)
+    }
+
+    fn login(credentials: &Credentials, host: &str, repository: &str) -> Option<Login> {
+        credentials.login(host, repository, &Silent).unwrap().login
     }
 
     #[test]
@@ -222,12 +309,12 @@ mod tests {
                 "https://index.docker.io/v1/": {{"auth": "{secret}"}}}}, "HttpHeaders": {{}}}}"#
         ));
         let expected = Some(Login::with_password("me", "pass:word"));
-        assert_eq!(credentials.login("registry.test:5000", "a/b").unwrap(), expected);
-        assert_eq!(credentials.login("docker.io", "library/a").unwrap(), expected);
+        assert_eq!(login(&credentials, "registry.test:5000", "a/b"), expected);
+        assert_eq!(login(&credentials, "docker.io", "library/a"), expected);
         for host in ["registry.test", "empty.test", "other.test"] {
-            assert_eq!(credentials.login(host, "a").unwrap(), None, "{host}");
+            assert_eq!(login(&credentials, host, "a"), None, "{host}");
         }
-        assert_eq!(Credentials::None.login("docker.io", "a").unwrap(), None);
+        assert_eq!(login(&Credentials::None, "docker.io", "a"), None);
     }
 
     #[test]
@@ -237,10 +324,10 @@ mod tests {
                 "r.test/team": {"username": "team", "password": "p"},
                 "r.test/team/secret": {"auth": "dTo=", "identitytoken": "t"}}}"#,
         );
-        let user = |repository: &str| credentials.login("r.test", repository).unwrap().unwrap().user;
+        let user = |repository: &str| login(&credentials, "r.test", repository).unwrap().user;
         assert_eq!(user("teams/x"), "all");
         assert_eq!(user("team/x"), "team");
-        let login = credentials.login("r.test", "team/secret").unwrap().unwrap();
+        let login = login(&credentials, "r.test", "team/secret").unwrap();
         assert!(login.user == "u" && login.secret == Secret::IdentityToken("t".to_owned()));
     }
 
@@ -250,15 +337,61 @@ mod tests {
         assert!(!format!("{login:?}").contains("geheim"));
         for text in [r#"{"auths": {"h": {"auth": "geheim!"}}}"#, r#"{"auths": {"h": "geheim"}}"#, "geheim"] {
             let (file, credentials) = write(text);
-            let error = credentials.login("h", "r").unwrap_err();
+            let error = credentials.login("h", "r", &Silent).unwrap_err();
             assert!(
                 !error.contains("geheim") && error.contains(&file.path().display().to_string()),
                 "{error}"
             );
         }
         let (_file, credentials) = write(r#"{"credHelpers": {"h": "../evil"}}"#);
-        assert!(credentials.login("h", "r").unwrap_err().contains("not the name"));
+        assert!(credentials.login("h", "r", &Silent).unwrap_err().contains("not the name"));
         let (_file, credentials) = write(r#"{"credHelpers": {"h": "no-such-helper"}}"#);
-        assert!(credentials.login("h", "r").unwrap_err().contains("docker-credential-no-such-helper"));
+        assert!(
+            credentials.login("h", "r", &Silent).unwrap_err().contains("docker-credential-no-such-helper")
+        );
+    }
+
+    #[test]
+    fn a_store_is_asked_for_every_registry() {
+        // It stands for none of them by name, as the documentation of Amazon's helper has it.
+        let (file, credentials) = write(r#"{"credsStore": "no-such-store"}"#);
+        let found = credentials.login("h", "r", &Silent).unwrap();
+        assert!(found.login.is_none() && found.told.contains("docker-credential-no-such-store"), "{found:?}");
+        assert!(found.told.contains(&file.path().display().to_string()), "{found:?}");
+        // For a registry that the file knows it is needed.
+        let (_file, credentials) = write(r#"{"auths": {"h": {}}, "credsStore": "no-such-store"}"#);
+        assert!(credentials.login("h", "r", &Silent).unwrap_err().contains("no-such-store"));
+        // A login that stands in the file needs none.
+        let (file, credentials) =
+            write(r#"{"auths": {"h": {"auth": "dTpw"}}, "credsStore": "no-such-store"}"#);
+        let found = credentials.login("h", "r", &Silent).unwrap();
+        assert_eq!(found.login.unwrap().user, "u");
+        assert!(found.told.contains(&file.path().display().to_string()), "{}", found.told);
+    }
+
+    #[test]
+    fn a_helper_that_says_nothing_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let good = program("good", "cat >/dev/null; echo '{\"Username\":\"u\",\"Secret\":\"p\"}'");
+        assert_eq!(ask_program(&good, "h", &Silent).unwrap(), Some(Login::with_password("u", "p")));
+        let none = program("none", "echo credentials not found in native keychain; exit 1");
+        assert_eq!(ask_program(&none, "h", &Silent).unwrap(), None);
+        let mute = program("mute", "exec sleep 1000");
+        assert!(ask_program(&mute, "h", &Silent).unwrap_err().contains("did not answer"));
+        struct Stop;
+        impl Progress for Stop {
+            fn at(&self, _: u64, _: u64, _: crate::progress::Unit) {}
+            fn log(&self, _: &str) {}
+            fn cancelled(&self) -> bool {
+                true
+            }
+        }
+        assert!(ask_program(&mute, "h", &Stop).unwrap_err().contains("cancelled"));
     }
 }

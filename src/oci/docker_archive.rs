@@ -5,6 +5,7 @@
 
 use super::Image;
 use super::acquire::{Blobs, Platform, acquire};
+use super::image::sorted_json;
 use super::import::Error;
 use super::layout::Files;
 use crate::progress::Progress;
@@ -12,12 +13,15 @@ use crate::store::{Digest, Store};
 use oci_spec::image::{
     Descriptor, DescriptorBuilder, ImageConfiguration, ImageManifestBuilder, MediaType, SCHEMA_VERSION,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-#[derive(Debug, Deserialize)]
+/// The list of an archive's images.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Saved {
     config: String,
@@ -36,11 +40,9 @@ pub fn import_docker_archive(
 ) -> Result<Image, Error> {
     let files = Files::open(path)?;
     let refused = |why: String| Error::Content { what: path.display().to_string(), why };
-    let text = files
-        .document("manifest.json")
-        .map_err(|e| refused(format!("it is no archive of `docker save`: {e}")))?;
-    let all: Vec<Saved> =
-        serde_json::from_slice(&text).map_err(|e| refused(format!("manifest.json: {e}")))?;
+    let text =
+        files.document(MANIFEST).map_err(|e| refused(format!("it is no archive of `docker save`: {e}")))?;
+    let all: Vec<Saved> = serde_json::from_slice(&text).map_err(|e| refused(format!("{MANIFEST}: {e}")))?;
     let tags = |saved: &Saved| saved.repo_tags.clone().unwrap_or_default();
     let mut chosen =
         all.iter().filter(|saved| name.is_none_or(|name| tags(saved).iter().any(|tag| tag == name)));
@@ -53,15 +55,26 @@ pub fn import_docker_archive(
     acquire(store, &archive, archive.manifest.clone(), platform, progress)
 }
 
-/// The first name of each image in an archive.
-pub(super) fn names(files: &Files) -> Result<Vec<Option<String>>, Error> {
+/// The names of each image in an archive.
+pub(super) fn names(files: &Files) -> Result<Vec<Vec<String>>, Error> {
     let refused = |why: String| Error::Content { what: files.name(), why };
-    let text = files.document("manifest.json").map_err(|_| {
+    let text = files.document(MANIFEST).map_err(|_| {
         refused("it is neither an OCI image layout nor an archive of `docker save` (a tar file must not be compressed)".to_owned())
     })?;
-    let all: Vec<Saved> =
-        serde_json::from_slice(&text).map_err(|e| refused(format!("manifest.json: {e}")))?;
-    Ok(all.into_iter().map(|saved| saved.repo_tags.and_then(|tags| tags.into_iter().next())).collect())
+    let all: Vec<Saved> = serde_json::from_slice(&text).map_err(|e| refused(format!("{MANIFEST}: {e}")))?;
+    Ok(all.into_iter().map(|saved| saved.repo_tags.unwrap_or_default()).collect())
+}
+
+/// What makes an OCI layout an archive of `docker save` too: engines before Docker 25 read nothing else. Each
+/// image is its names, its configuration and its layers.
+pub(super) fn manifest(images: Vec<(Vec<String>, Digest, Vec<Digest>)>) -> Result<Vec<u8>, Error> {
+    let place = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
+    let saved = images.into_iter().map(|(names, config, layers)| Saved {
+        config: place(&config),
+        repo_tags: Some(names),
+        layers: layers.iter().map(place).collect(),
+    });
+    Ok(sorted_json(&saved.collect::<Vec<_>>(), "that is carried")?)
 }
 
 /// An image in an archive, as blobs.
@@ -126,15 +139,15 @@ fn descriptor(kind: MediaType, digest: &Digest, size: u64) -> Result<Descriptor,
 }
 
 impl Blobs for Archive<'_> {
-    fn name(&self) -> String {
+    fn called(&self) -> String {
         self.name.clone()
     }
 
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
-        let refused =
-            |why: String| Error::Content { what: format!("{} of {}", blob.digest(), self.name), why };
-        let digest: Digest = blob.digest().to_string().parse().map_err(|e| refused(format!("{e}")))?;
-        let place = self.places.get(&digest).ok_or_else(|| refused("it is not in the archive".to_owned()))?;
-        self.files.file(place)
+    fn open(&self, blob: &Digest, _: u64, _: u32) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let missing = || Error::Content {
+            what: format!("{blob} of {}", self.name),
+            why: "it is not in the archive".to_owned(),
+        };
+        self.files.file(self.places.get(blob).ok_or_else(missing)?)
     }
 }

@@ -1,5 +1,6 @@
 //! Layers coming in: decompressed once into the store, checked while they stream.
 
+use super::fault::Fault;
 use super::layer::Layer;
 use crate::problem::Problem;
 use crate::progress::{Progress, Unit};
@@ -19,16 +20,27 @@ pub enum Error {
     /// Its bytes are not what they must be.
     #[error("{what}: {why}")]
     Content { what: String, why: String },
-    #[error(
-        "{reference} cannot be had from the registry {host}: {why} \
-         (an image that is named by reference needs a registry that can be reached)"
-    )]
-    Registry { reference: String, host: String, why: String },
     /// A registry that does not do what it is asked.
     #[error("{what}: the registry {host}: {why}")]
-    Refused { what: String, host: String, why: String },
+    Refused {
+        what: String,
+        host: String,
+        why: String,
+        /// What a person can do about it.
+        remedy: &'static str,
+    },
     #[error("cancelled")]
     Cancelled,
+}
+
+impl Error {
+    pub(super) fn refused(what: String, host: &str, fault: Fault) -> Self {
+        if fault.cancelled {
+            return Self::Cancelled;
+        }
+        let remedy = fault.remedy();
+        Self::Refused { what, host: host.to_owned(), why: fault.why, remedy }
+    }
 }
 
 impl From<Error> for Problem {
@@ -36,10 +48,7 @@ impl From<Error> for Problem {
         match error {
             Error::Store(error) => error.into(),
             Error::Cancelled => Problem::cancelled(),
-            Error::Registry { .. } | Error::Refused { .. } => Problem::new("a registry was of no help")
-                .because(error)
-                .remedy("check the reference, the network and the proxy; log in with `docker login` or `podman login`; \
-                         docs/registries.md tells of mirrors, own certificates and registries without TLS"),
+            Error::Refused { remedy, .. } => Problem::new(error.to_string()).remedy(remedy),
             error => Problem::new("an image cannot be used").because(error),
         }
     }

@@ -31,7 +31,7 @@ pub fn import_layout(
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
     let layout = Layout::open(path)?;
-    let refused = |why: String| Error::Content { what: layout.name(), why };
+    let refused = |why: String| Error::Content { what: layout.called(), why };
     let text = layout.0.document("index.json")?;
     let index = ImageIndex::from_reader(text.as_slice()).map_err(|e| refused(format!("index.json: {e}")))?;
     let names = |manifest: &Descriptor| -> Vec<String> {
@@ -63,7 +63,7 @@ pub(super) struct Files {
 }
 
 /// An opened layout.
-struct Layout(Files);
+pub(super) struct Layout(pub(super) Files);
 
 impl Layout {
     fn open(path: &Path) -> Result<Self, Error> {
@@ -156,18 +156,12 @@ impl Files {
 }
 
 impl Blobs for Layout {
-    fn name(&self) -> String {
+    fn called(&self) -> String {
         self.0.name()
     }
 
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send + '_>, Error> {
-        let what = || format!("{} of {}", blob.digest(), self.name());
-        let digest: Digest = blob
-            .digest()
-            .to_string()
-            .parse()
-            .map_err(|e| Error::Content { what: what(), why: format!("{e}") })?;
-        self.0.file(&format!("blobs/sha256/{}", digest.hex()))
+    fn open(&self, blob: &Digest, _: u64, _: u32) -> Result<Box<dyn Read + Send + '_>, Error> {
+        self.0.file(&format!("blobs/sha256/{}", blob.hex()))
     }
 }
 

@@ -45,8 +45,10 @@ mod auth;
 mod blob;
 pub mod bundle;
 pub mod cache;
+mod client;
 pub mod credentials;
 mod docker_archive;
+mod fault;
 mod header;
 pub mod image;
 pub mod import;
@@ -54,12 +56,16 @@ pub mod index;
 pub mod layer;
 pub mod layout;
 mod merge;
+mod places;
 pub mod push;
 pub mod registries;
 pub mod registry;
 pub mod repository;
 pub mod signature;
+#[cfg(test)]
+mod stand_in;
 mod trust;
+mod upload;
 mod wire;
 
 pub use acquire::Platform;

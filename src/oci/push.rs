@@ -6,7 +6,7 @@
 use super::Image;
 use super::image::sorted_json;
 use super::import::Error;
-use super::registry::Options;
+use super::registry::{Options, parse, pinned};
 use super::repository::{Blob, Found, Repository, Sent};
 use crate::initramfs::compress::Compression;
 use crate::progress::{Progress, Unit};
@@ -65,9 +65,16 @@ pub fn push(
     progress: &dyn Progress,
 ) -> Result<Pushed, Error> {
     let packed = pack(store, image, progress)?;
+    let digest = packed.digest();
+    if let Some(named) = pinned(&parse(reference)?).filter(|named| *named != digest) {
+        let why = format!(
+            "it names the digest {named}; what is sent has layers that are compressed anew, and so the digest \
+             {digest}: send it to a name with a tag and without a digest"
+        );
+        return Err(Error::Content { what: reference.to_owned(), why });
+    }
     let repository = Repository::open(reference, options, progress)?;
     let before = repository.find(repository.tag())?;
-    let digest = packed.digest();
     let reference = format!("{}:{}", repository.name(), repository.tag());
     if before.is_some_and(|found: Found| found.digest == digest) {
         let present = packed.blobs.len() as u64;

@@ -1,99 +1,28 @@
-//! A repository of a registry that is written to: blobs that are there are not sent again, large ones go in
-//! pieces that survive a broken line.
+//! A repository of a registry: what it has by name, and what of it comes into the store.
 //!
-//! Protocol: OCI distribution specification 1.1, "Push" and "Cross-repository mount".
+//! Protocol: OCI distribution specification 1.1.
 
-use super::acquire::LARGEST_DOCUMENT;
-use super::blob::BlobReader;
+use super::acquire::{Blobs, LARGEST_DOCUMENT, with_retries};
+use super::blob::{BlobReader, GivenUp};
+use super::fault::{Fault, rest};
 use super::import::{Error, import_blob};
-use super::registry::{CONTENT_DIGEST, Connector, MANIFESTS, Options, manifest, parse};
-use super::wire::{ATTEMPTS, Ask, Endpoint, Fault, FileRange, Payload, rest};
-use crate::progress::{Progress, Unit};
-use crate::store::{Digest, Hasher, Store};
+use super::places::{CONTENT_DIGEST, MANIFESTS, Places, manifest};
+use super::registry::{Options, parse};
+use super::wire::{ATTEMPTS, Ask, Endpoint, Payload};
+use crate::progress::Progress;
+use crate::store::{Digest, Store};
 use hyper::body::Bytes;
 use oci_spec::distribution::Reference;
-use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK};
+use reqwest::{Method, StatusCode};
+use std::io::{Cursor, Read};
 
-/// A blob up to this size goes in one request, a larger one in pieces of it, in bytes.
-const PIECE: u64 = 16 << 20;
-const BYTES: &str = "application/octet-stream";
+pub use super::upload::{Blob, Content, Sent};
 
-/// A blob that is to be sent.
-#[derive(Debug, Clone)]
-pub struct Blob {
-    pub digest: Digest,
-    pub size: u64,
-    pub content: Content,
-}
-
-/// Where a blob's bytes are.
-#[derive(Debug, Clone)]
-pub enum Content {
-    Bytes(Vec<u8>),
-    File(PathBuf),
-}
-
-impl Blob {
-    pub fn of_bytes(bytes: Vec<u8>) -> Self {
-        Self { digest: Digest::of(&bytes), size: bytes.len() as u64, content: Content::Bytes(bytes) }
-    }
-
-    /// Reads the file once, for its digest.
-    pub fn of_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let path = path.into();
-        let failed = |source| Error::Read { what: path.display().to_string(), source };
-        let mut hasher = Hasher::new();
-        let size =
-            std::io::copy(&mut std::fs::File::open(&path).map_err(failed)?, &mut hasher).map_err(failed)?;
-        Ok(Self { digest: hasher.finish(), size, content: Content::File(path) })
-    }
-
-    /// A blob of the store, checked.
-    pub fn of_store(store: &Store, digest: &Digest) -> Result<Self, Error> {
-        let path = store.path(digest);
-        let file = store.open_blob(digest)?;
-        let size =
-            file.metadata().map_err(|source| crate::store::Error::Io { path: path.clone(), source })?.len();
-        Ok(Self { digest: *digest, size, content: Content::File(path) })
-    }
-
-    fn payload(&self, offset: u64, len: u64, sent: &Arc<AtomicU64>) -> Payload {
-        match &self.content {
-            Content::Bytes(bytes) => {
-                let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-                Payload::Bytes(Bytes::copy_from_slice(&bytes[at(offset)..at(offset + len)]))
-            }
-            Content::File(path) => {
-                Payload::File(FileRange { path: path.clone(), offset, len, sent: Arc::clone(sent) })
-            }
-        }
-    }
-}
-
-/// What became of the blobs of a push.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Sent {
-    /// Blobs that were sent, and their bytes.
-    pub blobs: u64,
-    pub bytes: u64,
-    /// Blobs that the repository had.
-    pub present: u64,
-    /// Blobs that the registry had in another repository.
-    pub mounted: u64,
-}
-
-impl std::ops::AddAssign for Sent {
-    fn add_assign(&mut self, other: Self) {
-        self.blobs += other.blobs;
-        self.bytes += other.bytes;
-        self.present += other.present;
-        self.mounted += other.mounted;
-    }
-}
+/// How often a blob is asked for whose bytes are wrong, at least.
+const ATTEMPTS_AT_WRONG_BYTES: u32 = 3;
+/// The most pages that a list may have.
+const MOST_PAGES: usize = 100;
 
 /// A manifest that a repository has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,32 +33,44 @@ pub struct Found {
     pub size: u64,
 }
 
-/// A repository, at its own registry: mirrors are for reading only.
+/// A repository. It is written to at its own registry only; who reads may ask the registry's mirrors first.
 pub struct Repository<'a> {
-    endpoint: Endpoint<'a>,
+    places: Places<'a>,
     reference: Reference,
-    progress: &'a dyn Progress,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl<'a> Repository<'a> {
-    /// The repository that `reference` names. Nothing is asked yet.
+    /// The repository that `reference` names, at its own registry. Nothing is asked yet.
     pub fn open(reference: &str, options: &Options, progress: &'a dyn Progress) -> Result<Self, Error> {
-        let reference = parse(reference)?;
-        let endpoint = Connector::new(options, progress)
-            .and_then(|connector| connector.endpoint(reference.registry(), reference.repository()));
-        match endpoint {
-            Ok(endpoint) => Ok(Self { endpoint, reference, progress }),
-            Err(fault) => Err(Error::Refused {
-                what: reference.whole(),
-                host: reference.registry().to_owned(),
-                why: fault.why,
-            }),
+        Self::of(parse(reference)?, false, options, progress)
+    }
+
+    /// As [`Repository::open`], for somebody who only reads: mirrors are asked first.
+    pub fn reading(reference: &str, options: &Options, progress: &'a dyn Progress) -> Result<Self, Error> {
+        Self::of(parse(reference)?, true, options, progress)
+    }
+
+    fn of(
+        reference: Reference,
+        mirrors: bool,
+        options: &Options,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        match Places::of(&reference, mirrors, options, progress) {
+            Ok(places) => Ok(Self { places, reference, progress }),
+            Err(fault) => Err(Error::refused(reference.whole(), reference.registry(), fault)),
         }
+    }
+
+    /// Where it is written to.
+    pub(super) fn own(&self) -> &Endpoint<'a> {
+        self.places.own()
     }
 
     /// `host/repository`.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.endpoint.host, self.endpoint.repository)
+        format!("{}/{}", self.own().host, self.own().repository)
     }
 
     /// The tag of the reference (`latest` without one), or its digest.
@@ -137,68 +78,107 @@ impl<'a> Repository<'a> {
         self.reference.digest().or(self.reference.tag()).unwrap_or("latest")
     }
 
-    fn refused(&self, what: impl ToString) -> impl FnOnce(Fault) -> Error + '_ {
+    /// `host/repository:tag` or `host/repository@digest`.
+    fn named(&self, name: &str) -> String {
+        format!("{}{}{name}", self.name(), if name.contains(':') { '@' } else { ':' })
+    }
+
+    pub(super) fn refused(&self, what: impl ToString) -> impl FnOnce(Fault) -> Error + '_ {
         let what = what.to_string();
-        move |fault| {
-            if fault.cancelled {
-                return Error::Cancelled;
-            }
-            Error::Refused { what, host: self.endpoint.host.clone(), why: fault.why }
-        }
+        move |fault| Error::refused(what, &self.own().host, fault)
     }
 
     /// The manifest that a tag or digest names, if the repository has it.
     pub fn find(&self, name: &str) -> Result<Option<Found>, Error> {
-        self.look(name, ATTEMPTS).map_err(self.refused(format!("{}:{name}", self.name())))
+        self.look(name, ATTEMPTS)
     }
 
     /// As [`Repository::find`], for somebody who would rather have no answer than wait for one.
     pub fn peek(&self, name: &str) -> Result<Option<Found>, Error> {
-        self.look(name, 1).map_err(self.refused(format!("{}:{name}", self.name())))
+        self.look(name, 1)
     }
 
-    fn look(&self, name: &str, attempts: u32) -> Result<Option<Found>, Fault> {
-        let ask = Ask::new(Method::HEAD, self.endpoint.url(&format!("manifests/{name}"))?)
-            .header(ACCEPT, MANIFESTS);
-        let response = match self.endpoint.patiently(attempts, || self.endpoint.ask(&ask)) {
-            Ok(response) => response,
-            Err(fault) if fault.is(StatusCode::NOT_FOUND) => return Ok(None),
-            Err(fault) => return Err(fault),
-        };
-        let text = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let digest: Option<Digest> = text(CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
-        let size: Option<u64> = text("content-length").and_then(|size| size.parse().ok());
-        match (digest, size, text("content-type")) {
-            (Some(digest), Some(size), Some(media_type)) => Ok(Some(Found { digest, media_type, size })),
-            // A registry that says less is asked for the whole.
-            (.., media_type) => {
-                let bytes = self.endpoint.patiently(attempts, || manifest(&self.endpoint, name))?;
-                let media_type = media_type.unwrap_or_else(|| media_type_of(&bytes));
-                Ok(Some(Found { digest: Digest::of(&bytes), media_type, size: bytes.len() as u64 }))
+    fn look(&self, name: &str, most: u32) -> Result<Option<Found>, Error> {
+        let found = self.places.first(0, |place, _, attempts| {
+            let attempts = attempts.min(most);
+            let ask =
+                Ask::new(Method::HEAD, place.url(&format!("manifests/{name}"))?).header(ACCEPT, MANIFESTS);
+            let response = place.patiently(attempts, || place.ask(&ask))?;
+            let text =
+                |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+            let digest: Option<Digest> = text(CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
+            let size: Option<u64> = text("content-length").and_then(|size| size.parse().ok());
+            match (digest, size, text("content-type")) {
+                (Some(digest), Some(size), Some(media_type)) => Ok(Found { digest, media_type, size }),
+                // A registry that says less is asked for the whole.
+                (.., media_type) => {
+                    let bytes = place.patiently(attempts, || manifest(place, name))?;
+                    let media_type = media_type.unwrap_or_else(|| media_type_of(&bytes));
+                    Ok(Found { digest: Digest::of(&bytes), media_type, size: bytes.len() as u64 })
+                }
             }
+        });
+        self.if_there(found, || self.named(name))
+    }
+
+    /// What came of asking; none where the answer is that there is nothing.
+    fn if_there<T>(
+        &self,
+        asked: Result<T, Fault>,
+        what: impl FnOnce() -> String,
+    ) -> Result<Option<T>, Error> {
+        match asked {
+            Ok(found) => Ok(Some(found)),
+            Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(None),
+            Err(fault) => Err(self.refused(what())(fault)),
         }
+    }
+
+    fn get_manifest(&self, name: &str, failures: u32) -> Result<Vec<u8>, Fault> {
+        self.places.first(failures, |place, _, attempts| place.patiently(attempts, || manifest(place, name)))
     }
 
     /// The manifest that a tag or digest names; its digest was compared. None where there is none.
     pub fn manifest(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        match self.endpoint.patiently(ATTEMPTS, || manifest(&self.endpoint, name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(None),
-            Err(fault) => Err(self.refused(format!("{}:{name}", self.name()))(fault)),
-        }
+        self.if_there(self.get_manifest(name, 0), || self.named(name))
+    }
+
+    /// The manifest or index that the reference names.
+    pub(super) fn first_document(&self) -> Result<Vec<u8>, Error> {
+        self.get_manifest(self.tag(), 0).map_err(self.refused(self.reference.whole()))
     }
 
     /// A document below the repository, of at most 4 MiB; none where there is none.
     pub(super) fn document(&self, below: &str) -> Result<Option<Vec<u8>>, Error> {
-        let get = || {
-            let response = self.endpoint.ask(&Ask::new(Method::GET, self.endpoint.url(below)?))?;
-            self.endpoint.whole(response, LARGEST_DOCUMENT)
-        };
-        match self.endpoint.patiently(ATTEMPTS, get) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(fault) if fault.is(StatusCode::NOT_FOUND) => Ok(None),
-            Err(fault) => Err(self.refused(format!("{}/{below}", self.name()))(fault)),
-        }
+        Ok(self.pages(below)?.map(|pages| pages.concat()))
+    }
+
+    /// As [`Repository::document`], for a list that may come in pages.
+    pub(super) fn pages(&self, below: &str) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        let pages = self.places.first(0, |place, _, attempts| {
+            let mut pages = Vec::new();
+            let mut next = Some(place.url(below)?);
+            while let Some(url) = next {
+                if pages.len() == MOST_PAGES {
+                    return Err(Fault::lasting(format!("its list has more than {MOST_PAGES} pages")));
+                }
+                let (bytes, link) = place.patiently(attempts, || {
+                    let response = place.ask(&Ask::new(Method::GET, url.clone()))?;
+                    let link = next_page(response.headers());
+                    Ok((place.whole(response, LARGEST_DOCUMENT)?, link))
+                })?;
+                pages.push(bytes);
+                next = match link {
+                    None => None,
+                    Some(link) => match url.join(&link) {
+                        Ok(url) if place.same_place(&url) => Some(url),
+                        _ => return Err(Fault::lasting(format!("its list goes on at {link:?}"))),
+                    },
+                };
+            }
+            Ok(pages)
+        });
+        self.if_there(pages, || format!("{}/{below}", self.name()))
     }
 
     /// Brings a blob into the store, unless it is there.
@@ -207,146 +187,20 @@ impl<'a> Repository<'a> {
             return Ok(());
         }
         let what = format!("{digest} of {}", self.name());
-        import_blob(store, &what, self.open_blob(digest, size)?, digest, size, self.progress)
-    }
-
-    /// The bytes of a blob, not yet compared with its digest.
-    pub(super) fn open_blob(&self, digest: &Digest, size: u64) -> Result<BlobReader<'_, 'a>, Error> {
-        let what = format!("{digest} of {}", self.name());
-        BlobReader::open(&self.endpoint, &digest.to_string(), size, ATTEMPTS).map_err(self.refused(what))
-    }
-
-    /// Sends what the repository does not have. Where the registry has a blob in the repository `from`, it
-    /// is linked from there.
-    pub fn put_blobs(&self, blobs: &[Blob], from: Option<&str>) -> Result<Sent, Error> {
-        let mut all = Sent::default();
-        let total = blobs.iter().map(|blob| blob.size).sum();
-        let mut before = 0;
-        for blob in blobs {
-            if self.progress.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let tick = |sent: u64| self.progress.at(before + sent.min(blob.size), total, Unit::Bytes);
-            all += self.put_blob(blob, from, &tick).map_err(self.refused(format!(
-                "{} to {}",
-                blob.digest,
-                self.name()
-            )))?;
-            before += blob.size;
-            self.progress.at(before, total, Unit::Bytes);
-        }
-        Ok(all)
-    }
-
-    fn put_blob(&self, blob: &Blob, from: Option<&str>, tick: &dyn Fn(u64)) -> Result<Sent, Fault> {
-        let there = Ask::new(Method::HEAD, self.endpoint.url(&format!("blobs/{}", blob.digest))?);
-        match self.endpoint.ask_patiently(&there) {
-            Ok(_) => return Ok(Sent { present: 1, ..Sent::default() }),
-            Err(fault) if fault.is(StatusCode::NOT_FOUND) => {}
-            Err(fault) => return Err(fault),
-        }
-        let mut failures = 0;
-        loop {
-            match self.upload(blob, from, tick) {
-                Ok(Upload::Sent) => return Ok(Sent { blobs: 1, bytes: blob.size, ..Sent::default() }),
-                Ok(Upload::Mounted) => return Ok(Sent { mounted: 1, ..Sent::default() }),
-                Err(fault) => {
-                    failures += 1;
-                    if failures >= ATTEMPTS || !rest(failures, &fault, self.progress) {
-                        return Err(fault);
-                    }
-                }
-            }
-        }
-    }
-
-    fn upload(&self, blob: &Blob, from: Option<&str>, tick: &dyn Fn(u64)) -> Result<Upload, Fault> {
-        let mut start = self.endpoint.url("blobs/uploads/")?;
-        if let Some(from) = from.filter(|from| *from != self.endpoint.repository) {
-            start.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from);
-        }
-        let response = self.endpoint.ask_patiently(&Ask::new(Method::POST, start))?;
-        if response.status() == StatusCode::CREATED {
-            return Ok(Upload::Mounted);
-        }
-        let mut at = self.location(&response)?;
-        let sent = Arc::new(AtomicU64::new(0));
-        if blob.size > PIECE {
-            at = self.send_pieces(blob, at, least_piece(&response).max(PIECE), tick)?;
-            at.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-            self.endpoint.ask(&Ask::new(Method::PUT, at))?;
-        } else {
-            at.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-            let look = || tick(sent.load(Ordering::Relaxed));
-            let mut ask = Ask::new(Method::PUT, at).header(CONTENT_TYPE, BYTES);
-            ask = ask.payload(blob.payload(0, blob.size, &sent));
-            ask.tick = Some(&look);
-            self.endpoint.ask(&ask)?;
-        }
-        Ok(Upload::Sent)
-    }
-
-    /// Sends a blob piece by piece; after a failure the registry says how much it has.
-    fn send_pieces(&self, blob: &Blob, mut at: Url, piece: u64, tick: &dyn Fn(u64)) -> Result<Url, Fault> {
-        let mut done = 0;
-        let mut failures = 0;
-        while done < blob.size {
-            let len = piece.min(blob.size - done);
-            let sent = Arc::new(AtomicU64::new(0));
-            let look = || tick(done + sent.load(Ordering::Relaxed));
-            let mut ask = Ask::new(Method::PATCH, at.clone())
-                .header(CONTENT_TYPE, BYTES)
-                .header(CONTENT_RANGE, format!("{done}-{}", done + len - 1))
-                .payload(blob.payload(done, len, &sent));
-            ask.tick = Some(&look);
-            match self.endpoint.ask(&ask) {
-                Ok(response) => {
-                    at = self.location(&response)?;
-                    done += len;
-                    failures = 0;
-                }
-                Err(mut fault) => {
-                    // "These are not the bytes that come next": it says which do.
-                    fault.transient |= fault.is(StatusCode::RANGE_NOT_SATISFIABLE);
-                    failures += 1;
-                    if failures >= ATTEMPTS || !rest(failures, &fault, self.progress) {
-                        return Err(fault);
-                    }
-                    let asked = self.endpoint.ask_patiently(&Ask::new(Method::GET, at.clone()));
-                    // One that has lost the thread gets the blob from its beginning.
-                    let response = asked.map_err(|lost| Fault {
-                        transient: !lost.cancelled,
-                        why: format!("{}; the upload cannot go on: {}", fault.why, lost.why),
-                        ..lost
-                    })?;
-                    done = received(&response).unwrap_or(0);
-                    at = self.location(&response).unwrap_or(at);
-                }
-            }
-            tick(done);
-        }
-        Ok(at)
-    }
-
-    /// Where an upload goes on. Registries give an address with or without their own name.
-    fn location(&self, response: &Response) -> Result<Url, Fault> {
-        let text = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let text = text.ok_or_else(|| Fault::lasting("it does not say where the upload goes on"))?;
-        self.endpoint
-            .root
-            .join(text)
-            .map_err(|e| Fault::lasting(format!("it sends an upload to {text:?}: {e}")))
+        with_retries(self, self.progress, |failures| {
+            import_blob(store, &what, Blobs::open(self, digest, size, failures)?, digest, size, self.progress)
+        })
     }
 
     /// Puts a manifest or an index under a tag, or under its own digest. Says whether the registry has
     /// taken note of the manifest's subject.
     pub fn put_manifest(&self, name: &str, media_type: &str, bytes: &[u8]) -> Result<bool, Error> {
         let put = || {
-            let url = self.endpoint.url(&format!("manifests/{name}"))?;
+            let url = self.own().url(&format!("manifests/{name}"))?;
             let ask = Ask::new(Method::PUT, url)
                 .header(CONTENT_TYPE, media_type)
                 .payload(Payload::Bytes(Bytes::copy_from_slice(bytes)));
-            let response = self.endpoint.ask(&ask)?;
+            let response = self.own().ask(&ask)?;
             let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
             let found: Option<Digest> = header(CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
             match found {
@@ -356,15 +210,56 @@ impl<'a> Repository<'a> {
                 _ => Ok(header("oci-subject").is_some()),
             }
         };
-        self.endpoint
+        self.own()
             .patiently(ATTEMPTS, put)
-            .map_err(self.refused(format!("the manifest {}:{name}", self.name())))
+            .map_err(self.refused(format!("the manifest {}", self.named(name))))
     }
 }
 
-enum Upload {
-    Sent,
-    Mounted,
+impl Blobs for Repository<'_> {
+    fn called(&self) -> String {
+        self.reference.whole()
+    }
+
+    fn open(&self, blob: &Digest, size: u64, failures: u32) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let reader = BlobReader::open(&self.places, blob, size, failures);
+        Ok(Box::new(reader.map_err(self.refused(format!("{blob} of {}", self.called())))?))
+    }
+
+    fn open_manifest(
+        &self,
+        manifest: &Digest,
+        _: u64,
+        failures: u32,
+    ) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let bytes = self.get_manifest(&manifest.to_string(), failures);
+        Ok(Box::new(Cursor::new(bytes.map_err(self.refused(format!("{manifest} of {}", self.called())))?)))
+    }
+
+    fn again(&self, failure: u32, error: &Error, progress: &dyn Progress) -> bool {
+        // Damaged on its way, perhaps, but more likely wrong at its source: the next attempt asks the next
+        // place. All that a request can do about a bad network it has done by now.
+        let damaged = match error {
+            Error::Content { .. } => true,
+            // A decoder's words, where they are not the network's.
+            Error::Read { source, .. } => !source.get_ref().is_some_and(|inner| inner.is::<GivenUp>()),
+            _ => false,
+        };
+        let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        damaged
+            && failure < ATTEMPTS_AT_WRONG_BYTES.max(places)
+            && rest(failure, &Fault::passing(error.to_string()), progress)
+    }
+}
+
+/// Where a list goes on: `Link: </v2/...>; rel="next"`. Source: RFC 8288.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|text| text.split('<').skip(1)).find_map(|one| {
+        let (url, parameters) = one.split_once('>')?;
+        let next = parameters.split([';', ',']).any(|p| matches!(p.trim(), "rel=next" | "rel=\"next\""));
+        next.then(|| url.to_owned())
+    })
 }
 
 /// The media type that a manifest says of itself.
@@ -372,20 +267,3 @@ fn media_type_of(manifest: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
     value["mediaType"].as_str().unwrap_or("application/vnd.oci.image.manifest.v1+json").to_owned()
 }
-
-/// Registries in front of cloud storage want pieces of a least size, in bytes.
-fn least_piece(response: &Response) -> u64 {
-    let text = response.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok());
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-/// How many bytes of an upload a registry has, from `Range: 0-<last>`; it writes `0-0` for none too.
-fn received(response: &Response) -> Option<u64> {
-    let text = response.headers().get(RANGE)?.to_str().ok()?;
-    let last: u64 = text.trim_start_matches("bytes=").split_once('-')?.1.parse().ok()?;
-    Some(if last == 0 { 0 } else { last + 1 })
-}
-
-#[cfg(test)]
-#[path = "repository_tests.rs"]
-mod tests;

@@ -192,7 +192,7 @@ pub fn fetch(
     progress: &dyn Progress,
 ) -> Result<Vec<PathBuf>> {
     let failed = |error: Error| Problem::from(error).while_doing(format!("{reference} cannot be fetched"));
-    let repository = Repository::open(reference, options, progress).map_err(failed)?;
+    let repository = Repository::reading(reference, options, progress).map_err(failed)?;
     let (digest, manifest) = repository
         .artifact(repository.tag())
         .map_err(failed)?

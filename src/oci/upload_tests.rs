@@ -1,5 +1,7 @@
 use super::*;
 use crate::oci::registries::{Registries, Registry, Tls};
+use crate::oci::registry::Options;
+use crate::oci::stand_in::{Answer, Server};
 use crate::progress::Silent;
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -104,4 +106,61 @@ fn an_upload_goes_on_where_its_line_broke() {
     let patched: usize = seen.iter().filter(|(method, _)| method == "patch").map(|(_, n)| n).sum();
     assert_eq!(patched, 40_000_000, "no byte that had come was sent again: {seen:?}");
     assert_eq!(seen.iter().filter(|(method, _)| method == "post").count(), 1);
+}
+
+fn plain(host: &str) -> Options {
+    Options { insecure: vec![host.to_owned()], ..Options::default() }
+}
+
+/// A registry that takes uploads and loses the answer to the first PUT, though it did what was asked.
+fn forgetful() -> Server {
+    let (mut there, mut lost) = (false, false);
+    Server::start(move |request| {
+        Some(match request.method.as_str() {
+            "HEAD" if there => Answer::status(200),
+            "HEAD" => Answer::status(404),
+            "PUT" => {
+                there = true;
+                if !std::mem::replace(&mut lost, true) {
+                    return None;
+                }
+                Answer::status(201)
+            }
+            _ => Answer::status(202).header("Location", "/v2/a/blobs/uploads/1?x=y"),
+        })
+    })
+}
+
+#[test]
+fn a_blob_whose_last_answer_was_lost_is_not_sent_again() {
+    for size in [1000, 20_000_000] {
+        let server = forgetful();
+        let options = plain(&server.host);
+        let repository = Repository::open(&format!("{}/a", server.host), &options, &Silent).unwrap();
+        let blob = Blob::of_bytes(vec![7; size]);
+        let sent = repository.put_blobs(&[blob], None).unwrap();
+        assert_eq!((sent.blobs, sent.bytes), (1, size as u64));
+        let bytes: usize = server.seen().iter().map(|request| request.body.len()).sum();
+        assert_eq!(bytes, size, "{:?}", server.seen().iter().map(|r| &r.method).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_blob_that_may_not_be_linked_is_sent() {
+    for status in [401, 403, 404, 500] {
+        let server = Server::start(move |request| {
+            Some(match request.method.as_str() {
+                "HEAD" => Answer::status(404),
+                "POST" if request.path.contains("mount=") => Answer::status(status),
+                "POST" => Answer::status(202).header("Location", "/v2/a/blobs/uploads/1"),
+                _ => Answer::status(201),
+            })
+        });
+        let options = plain(&server.host);
+        let repository = Repository::open(&format!("{}/a", server.host), &options, &Silent).unwrap();
+        let blob = Blob::of_bytes(vec![7; 1000]);
+        let sent = repository.put_blobs(&[blob], Some("other/place")).unwrap();
+        assert_eq!((sent.blobs, sent.mounted), (1, 0), "{status}");
+        assert!(server.seen().iter().any(|request| request.path.contains("from=other")));
+    }
 }
