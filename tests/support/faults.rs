@@ -1,9 +1,13 @@
 //! A proxy in front of a registry that does chosen requests wrong, and writes down all of them.
 
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What goes wrong with one request.
 #[derive(Debug, Clone)]
@@ -16,6 +20,8 @@ pub enum Fault {
     Cut(usize),
     /// Nothing comes after the head for so long.
     Stall(Duration),
+    /// The registry has done what was asked, and nothing comes of it for so long.
+    Mute(Duration),
     /// Other bytes, as many as were to come.
     Damage,
     /// The first half, as if that were all.
@@ -24,14 +30,32 @@ pub enum Fault {
     CutUpload(usize),
     /// The registry has done what was asked, but the answer is lost.
     Lose,
+    /// The registry gets the request without its login, as if that had just run out.
+    Forget,
+}
+
+/// A request as it came, and what became of it.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// `METHOD path`.
+    pub line: String,
+    headers: Vec<String>,
+    /// Bytes of the answer's body.
+    pub served: usize,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let all = self.headers.iter().filter_map(|line| line.split_once(':'));
+        all.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
 }
 
 #[derive(Default)]
 struct Shared {
     /// Method, a part of the path, and what to do; each is used once.
     plan: Mutex<Vec<(&'static str, String, Fault)>>,
-    /// `METHOD path`, and how many bytes of body came with it.
-    seen: Mutex<Vec<(String, usize)>>,
+    seen: Mutex<Vec<Seen>>,
 }
 
 pub struct Faults {
@@ -41,15 +65,38 @@ pub struct Faults {
 
 impl Faults {
     pub fn before(registry: &str) -> Self {
+        Self::start(registry, None)
+    }
+
+    /// Speaks TLS, which the registry behind it does not: a certificate and its key, in PEM.
+    pub fn before_with_tls(registry: &str, certificate: &str, key: &str) -> Self {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Self::start(registry, Some(Arc::new(config)))
+    }
+
+    fn start(registry: &str, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
         let shared: Arc<Shared> = Arc::default();
         let (registry, inner) = (registry.to_owned(), shared.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (registry, shared) = (registry.clone(), inner.clone());
+                let (registry, shared, tls) = (registry.clone(), inner.clone(), tls.clone());
                 // A broken line is what this is for.
-                std::thread::spawn(move || serve(&client, &registry, &shared).ok());
+                std::thread::spawn(move || match tls {
+                    None => serve(client, "http", &registry, &shared).ok(),
+                    Some(tls) => {
+                        let tls = ServerConnection::new(tls).unwrap();
+                        serve(StreamOwned::new(tls, client), "https", &registry, &shared).ok()
+                    }
+                });
             }
         });
         Self { host, shared }
@@ -72,13 +119,13 @@ impl Faults {
     }
 
     /// Requests since the last call.
-    pub fn seen(&self) -> Vec<(String, usize)> {
+    pub fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.shared.seen.lock().unwrap())
     }
 }
 
-fn serve(client: &TcpStream, registry: &str, shared: &Shared) -> io::Result<()> {
-    let mut reader = BufReader::new(client.try_clone()?);
+fn serve(client: impl Read + Write, scheme: &str, registry: &str, shared: &Shared) -> io::Result<()> {
+    let mut reader = BufReader::new(client);
     let (first, headers) = head(&mut reader)?;
     let mut words = first.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -92,7 +139,19 @@ fn serve(client: &TcpStream, registry: &str, shared: &Shared) -> io::Result<()> 
         body.truncate(n);
     }
     reader.read_exact(&mut body)?;
-    shared.seen.lock().unwrap().push((format!("{method} {path}"), body.len()));
+    let client = reader.get_mut();
+    let seen = Seen { line: format!("{method} {path}"), headers: headers.clone(), served: 0 };
+    let number = {
+        let mut all = shared.seen.lock().unwrap();
+        all.push(seen);
+        all.len() - 1
+    };
+    let served = |bytes: usize| {
+        // The list may have been taken meanwhile.
+        if let Some(seen) = shared.seen.lock().unwrap().get_mut(number) {
+            seen.served = bytes;
+        }
+    };
     match fault {
         Some(Fault::Status(status)) => return answer(client, &format!("HTTP/1.1 {status} x"), b"{}"),
         Some(Fault::Busy(seconds)) => {
@@ -101,9 +160,12 @@ fn serve(client: &TcpStream, registry: &str, shared: &Shared) -> io::Result<()> 
         _ => {}
     }
     let mut upstream = TcpStream::connect(registry)?;
-    let mut text = format!("{first}\r\nConnection: close\r\n");
-    for line in headers.iter().filter(|line| !line.to_ascii_lowercase().starts_with("connection:")) {
-        text.push_str(&format!("{line}\r\n"));
+    let mut text = format!("{first}\r\nConnection: close\r\nX-Forwarded-Proto: {scheme}\r\n");
+    for line in headers {
+        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        if name != "connection" && !(name == "authorization" && matches!(fault, Some(Fault::Forget))) {
+            text.push_str(&format!("{line}\r\n"));
+        }
     }
     upstream.write_all(format!("{text}\r\n").as_bytes())?;
     upstream.write_all(&body)?;
@@ -117,7 +179,8 @@ fn serve(client: &TcpStream, registry: &str, shared: &Shared) -> io::Result<()> 
     let mut content = Vec::new();
     if method == "HEAD" {
         let kept: String = headers.iter().map(|line| format!("\r\n{line}")).collect();
-        return (&mut &*client).write_all(format!("{status}{kept}\r\nConnection: close\r\n\r\n").as_bytes());
+        client.write_all(format!("{status}{kept}\r\nConnection: close\r\n\r\n").as_bytes())?;
+        return client.flush();
     }
     back.read_to_end(&mut content)?;
     let kept: String = headers
@@ -128,16 +191,22 @@ fn serve(client: &TcpStream, registry: &str, shared: &Shared) -> io::Result<()> 
         })
         .map(|line| format!("\r\n{line}"))
         .collect();
-    let mut out = client;
     let length = content.len();
     match fault {
         Some(Fault::Lose) => return Ok(()),
+        Some(Fault::Mute(time)) => {
+            std::thread::sleep(time);
+            return Ok(());
+        }
         Some(Fault::Cut(n)) => {
-            write!(out, "{status}{kept}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
-            return out.write_all(&content[..n.min(length)]);
+            write!(client, "{status}{kept}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
+            served(n.min(length));
+            client.write_all(&content[..n.min(length)])?;
+            return client.flush();
         }
         Some(Fault::Stall(time)) => {
-            write!(out, "{status}{kept}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
+            write!(client, "{status}{kept}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
+            client.flush()?;
             std::thread::sleep(time);
             return Ok(());
         }
@@ -145,12 +214,14 @@ fn serve(client: &TcpStream, registry: &str, shared: &Shared) -> io::Result<()> 
         Some(Fault::Truncate) => content.truncate(length / 2),
         _ => {}
     }
+    served(content.len());
     answer(client, &format!("{status}{kept}"), &content)
 }
 
-fn answer(mut out: &TcpStream, head: &str, body: &[u8]) -> io::Result<()> {
+fn answer(out: &mut impl Write, head: &str, body: &[u8]) -> io::Result<()> {
     write!(out, "{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
-    out.write_all(body)
+    out.write_all(body)?;
+    out.flush()
 }
 
 /// The first line, and the headers.

@@ -16,6 +16,8 @@ pub struct Tokens {
     pub realm: String,
     /// The scopes of the tokens that were given, and how the client said who it is.
     pub given: Arc<Mutex<Vec<(String, &'static str)>>>,
+    /// Nothing is given for this repository.
+    pub closed: Arc<Mutex<Option<&'static str>>>,
     certificate: String,
 }
 
@@ -37,13 +39,15 @@ impl Tokens {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let realm = format!("http://{}/token", listener.local_addr().unwrap());
         let given = Arc::<Mutex<Vec<(String, &'static str)>>>::default();
-        let log = given.clone();
+        let closed = Arc::<Mutex<Option<&'static str>>>::default();
+        let (log, no) = (given.clone(), closed.clone());
         std::thread::spawn(move || {
             for line in listener.incoming().flatten() {
-                let _ = serve(line, &signer, &log);
+                let no = *no.lock().unwrap();
+                let _ = serve(line, &signer, &log, no);
             }
         });
-        Self { realm, given, certificate: certificate.pem() }
+        Self { realm, given, closed, certificate: certificate.pem() }
     }
 
     /// What docker-registry needs to know.
@@ -62,6 +66,7 @@ fn serve(
     mut line: TcpStream,
     signer: &Signer,
     log: &Mutex<Vec<(String, &'static str)>>,
+    closed: Option<&str>,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(line.try_clone()?);
     let mut head = Vec::new();
@@ -84,16 +89,13 @@ fn serve(
         Some((_, query)) => query.to_owned(),
         None => String::from_utf8(body).unwrap(),
     };
-    let asked: HashMap<String, String> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| {
-            (
-                key.to_owned(),
-                value.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",").replace('+', " "),
-            )
-        })
-        .collect();
+    let mut asked: HashMap<String, String> = HashMap::new();
+    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        let value = value.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",").replace('+', " ");
+        // There may be several scopes, each by itself.
+        let all = asked.entry(key.to_owned()).or_default();
+        *all = if all.is_empty() { value } else { format!("{all} {value}") };
+    }
     let of = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
     let who = match (header("authorization").as_deref(), of("grant_type"), of("refresh_token")) {
         // me:secret
@@ -115,7 +117,8 @@ fn serve(
             let (kind, rest) = scope.split_once(':')?;
             let (name, actions) = rest.rsplit_once(':')?;
             let actions: Vec<&str> = actions.split(',').collect();
-            Some(serde_json::json!({"type": kind, "name": name, "actions": actions}))
+            let access = serde_json::json!({"type": kind, "name": name, "actions": actions});
+            Some(access).filter(|_| Some(name) != closed)
         })
         .collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
