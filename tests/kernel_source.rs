@@ -7,6 +7,8 @@
 mod engine;
 #[path = "kernel_source/full.rs"]
 mod full;
+#[path = "kernel_source/kept.rs"]
+mod kept;
 #[path = "kernel_source/origin.rs"]
 mod origin;
 mod support;
@@ -39,6 +41,8 @@ impl Project {
             "kernel/build.sh",
             "kernel/Dockerfile",
             "kernel/configs/tiny-5.10.y-x86_64",
+            "kernel/configs/tiny-6.1.y-x86_64",
+            "kernel/configs/tiny-6.12.y-x86_64",
             "kernel/configs/generic-5.10.y-x86_64",
         ] {
             std::fs::copy(Path::new(support::ROOT).join(name), root.join(name)).unwrap();

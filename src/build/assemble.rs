@@ -12,7 +12,6 @@ use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Key, KeyMaker, Store};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -285,17 +284,9 @@ impl<'a, 'w> Memory<'a, 'w> {
         let store = self.assembly.store;
         let Some(kernel) = &self.assembly.plan.kernel else { return Ok(Tree::new()) };
         let parts = kernel.parts(&*self.image_tree(image)?)?;
-        let Some(Content::Blob { digest, offset, len }) = parts.tar else { return Ok(Tree::new()) };
-        let failed = |e: &dyn std::error::Error| {
-            Problem::new(format!("the kernel tar of {image} cannot be read: {e}"))
-        };
-        let mut file = store.open_blob(&digest).map_err(|e| failed(&e))?;
-        file.seek(SeekFrom::Start(offset)).map_err(|e| failed(&e))?;
-        let reader = std::io::BufReader::with_capacity(256 * 1024, file.take(len));
-        let source = oci::Source { blob: digest, offset, len };
-        let entries = oci::index::index(reader, source).map_err(|e| failed(&e))?;
-        let mut tree = Tree::new();
-        oci::layer::apply(&mut tree, &entries, &digest).map_err(|e| failed(&e))?;
+        let Some(tar) = parts.tar else { return Ok(Tree::new()) };
+        let tree = oci::nested_tree(store, &tar)
+            .map_err(|e| Problem::new(format!("the kernel tar of {image} cannot be read")).because(e))?;
         linuxkit::modules_tree(&tree, linuxkit::LINUXKIT_TIME)
     }
 

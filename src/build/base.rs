@@ -88,8 +88,11 @@ impl Request<'_> {
     }
 
     fn try_base(&self, run: &Run, (definition, components): &Chosen, absent: Absent) -> Result<Base> {
+        let kernel = || run.stage(Stage::Kernel, |task| self.kernel(task, absent));
+        // Where a kernel that is not there ends the build, nothing is made before that is known.
+        let first = if absent == Absent::Refuse { Some(kernel()?) } else { None };
         let ready = run.stage(Stage::Components, |task| self.images(definition, components, task))?;
-        let kernel = run.stage(Stage::Kernel, |task| self.kernel(task, absent))?;
+        let kernel = first.map_or_else(kernel, Ok)?;
         let mut images: BTreeMap<String, Image> =
             ready.iter().map(|(name, ready)| (name.clone(), ready.image.clone())).collect();
         images.insert(KERNEL.to_owned(), kernel.image.clone());

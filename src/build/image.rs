@@ -269,7 +269,8 @@ impl Request<'_> {
             Some(_) => None,
             None => Some(name),
         };
-        Ok(names(&definition, &components).into_iter().filter_map(reference).collect())
+        let images = names(&definition, &components).into_iter().filter_map(reference);
+        Ok(images.chain(self.kernel_name()).collect())
     }
 
     pub(super) fn plan(

@@ -94,6 +94,12 @@ impl Request<'_> {
         Plan::new(settings(self.site, self.root, self.jobs)?)
     }
 
+    /// The name of the site's kernel in the store, if it is one from source that is there.
+    pub(super) fn kernel_name(&self) -> Option<String> {
+        (self.site.kernel_source() == KernelSource::Source)
+            .then(|| self.source_plan().ok()?.named(self.store).map(|(name, _)| name))?
+    }
+
     /// What Debian's kernel would be made of, without these groups of modules. Uses no network.
     pub fn kernel_plan(&self, groups_off: &[String]) -> Result<debian::Plan> {
         let apt = Apt::new(self.store, &self.archive());
@@ -238,7 +244,7 @@ impl Request<'_> {
         }
         item.run().cancel().check()?;
         match absent {
-            Absent::Compile => plan.build(self.store, item),
+            Absent::Compile => plan.obtain(self.store, item),
             Absent::Refuse => Err(no_kernel(&plan.tag, &self.site.name, plan.reference(), reason)),
         }
     }

@@ -65,6 +65,10 @@ pub fn run(args: KernelArgs, context: &Context) -> Result<()> {
     if of_source || args.engine.is_some() || args.tarball.is_some() {
         fields.0.insert(Id::KernelSource, "source".to_owned());
     }
+    if args.engine.as_deref() == Some("docker") && (args.config || args.config_check) {
+        return Err(Problem::usage("a configuration is set up by this machine's own tools, not by Docker")
+            .remedy("leave --engine out; what is missing here is said with the packages that have it"));
+    }
     let site = context.site(&args.profile, fields)?;
     let store = context.store()?;
     let out = context.out(&site.name);

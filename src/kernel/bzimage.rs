@@ -42,6 +42,14 @@ pub fn release(image: &[u8]) -> Result<&str, Error> {
     version(image)?.split_whitespace().next().ok_or(Error::NoVersion)
 }
 
+/// The longest command line that the kernel takes, in bytes without the end; protocols before 2.06 do not say.
+pub fn cmdline_size(image: &[u8]) -> Option<u32> {
+    version(image).ok()?;
+    let protocol = u16::from_le_bytes(image.get(0x206..0x208)?.try_into().ok()?);
+    let size = image.get(0x238..0x23c)?.try_into().ok()?;
+    (protocol >= 0x206).then(|| u32::from_le_bytes(size))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +67,14 @@ mod tests {
     #[test]
     fn the_release_is_read() {
         assert_eq!(release(&image(0x20f, b"5.10.0-46-amd64 (x@y) #1 SMP\0")), Ok("5.10.0-46-amd64"));
+    }
+
+    #[test]
+    fn the_longest_command_line_is_read() {
+        let mut kernel = image(0x20f, b"5.10.228-hook (x@y) #1 SMP\0");
+        kernel[0x238..0x23c].copy_from_slice(&4095u32.to_le_bytes());
+        assert_eq!(cmdline_size(&kernel), Some(4095));
+        assert_eq!(cmdline_size(&image(0x205, b"2.6\0")), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-pub use super::merge::{apply, image_tree, layer_entries, through_links};
+pub use super::merge::{apply, image_tree, layer_entries, nested_tree, through_links};
 
 /// Version of the bytes that [`write_layer`] makes: part of the key of whatever is made of layers.
 pub const FORMAT: &str = "pax 2";

@@ -8,10 +8,10 @@
 
 use super::Image;
 use super::index::{self, Entry, Error, Item, Source};
-use crate::initramfs::tree::{Kind, Node, Tree, TreePath};
+use crate::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
 use crate::store::{Digest, Store};
 use std::collections::HashSet;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::sync::Arc;
 
 pub(super) const WHITEOUT: &[u8] = b".wh.";
@@ -39,6 +39,20 @@ pub fn layer_entries(store: &Store, layer: &Digest) -> Result<Vec<Entry>, Error>
     let broken = |source| Error::Archive { archive: layer.to_string(), at: 0, source };
     let len = file.metadata().map_err(broken)?.len();
     index::index(io::BufReader::with_capacity(256 * 1024, file), Source { blob: *layer, offset: 0, len })
+}
+
+/// The tree of a tar archive that is a file of an image, read where it lies.
+pub fn nested_tree(store: &Store, archive: &Content) -> Result<Tree, Error> {
+    let mut tree = Tree::new();
+    // A file that is kept inline is too small for an archive.
+    let Content::Blob { digest, offset, len } = *archive else { return Ok(tree) };
+    let mut file = store.open_blob(&digest)?;
+    let broken = |source| Error::Archive { archive: digest.to_string(), at: offset, source };
+    file.seek(io::SeekFrom::Start(offset)).map_err(broken)?;
+    let reader = io::BufReader::with_capacity(256 * 1024, file.take(len));
+    let entries = index::index(reader, Source { blob: digest, offset, len })?;
+    apply(&mut tree, &entries, &digest)?;
+    Ok(tree)
 }
 
 /// Puts a layer's entries on top of a tree. When it fails, the tree is left half done.

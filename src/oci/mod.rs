@@ -73,6 +73,6 @@ pub use docker_archive::import_docker_archive;
 pub use image::{read_image, write_image};
 pub use import::import_layer;
 pub use index::{Error, Source};
-pub use layer::{Layer, image_tree, write_layer};
+pub use layer::{Layer, image_tree, nested_tree, write_layer};
 pub use layout::{export_layout, import_layout};
 pub use registry::pull;

@@ -21,6 +21,7 @@ pub use key::{Key, KeyMaker};
 pub use upkeep::{Checked, Contents, Pruned};
 pub use work::{Upstream, Work};
 
+use crate::progress::Progress;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -28,6 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+/// How often a wait for a lock looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -251,6 +255,26 @@ impl Store {
         let file = File::create(&path).map_err(io)?;
         file.lock().map_err(io)?;
         Ok(Lock { _file: file })
+    }
+
+    /// As [`Store::lock`]; none when the work is cancelled before the lock is free.
+    pub fn lock_until_cancelled(&self, name: &str, progress: &dyn Progress) -> Result<Option<Lock>, Error> {
+        let path = self.root.join("locks").join(name);
+        let io = |source| Error::Io { path: path.clone(), source };
+        let file = File::create(&path).map_err(io)?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Lock { _file: file })),
+                Err(fs::TryLockError::Error(source)) => return Err(io(source)),
+                Err(fs::TryLockError::WouldBlock) if progress.cancelled() => return Ok(None),
+                Err(fs::TryLockError::WouldBlock) => {}
+            }
+            if !std::mem::replace(&mut told, true) {
+                progress.log("another build is making the same; waiting for it");
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 }
 

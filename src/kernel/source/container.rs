@@ -22,7 +22,9 @@ pub(super) fn compile(
     progress: &dyn Progress,
 ) -> Result<(Tree, Vec<String>)> {
     let recipe = &plan.settings.folder;
-    let (dockerfile, script) = (recipe.join(DOCKERFILE), recipe.join(SCRIPT));
+    let unusable = |e: std::io::Error| Problem::new("the build's files cannot be laid out").because(e);
+    let (dockerfile, script) = (scratch.join(DOCKERFILE), recipe.join(SCRIPT));
+    std::fs::write(&dockerfile, &plan.dockerfile).map_err(unusable)?;
     let context = Context::of(&[
         (DOCKERFILE, &dockerfile),
         (SCRIPT, &script),
@@ -32,6 +34,8 @@ pub(super) fn compile(
     let arguments = plan.settings.proxies.clone().and(&BTreeMap::from([
         ("BASE".to_owned(), plan.settings.base.clone()),
         ("VERSION".to_owned(), plan.settings.version()),
+        // Of the engine's cache a kernel that was compiled before would come back as if it were compiled now.
+        ("ONCE".to_owned(), format!("{:016x}", fastrand::u64(..))),
         ("JOBS".to_owned(), plan.settings.jobs.max(1).to_string()),
     ]));
     progress.log(&format!("Docker {} compiles in {}", engine.version, plan.settings.base));

@@ -8,7 +8,7 @@ use super::signature::{KEYS, Keys, entries, listed};
 use super::tarball::Tarball;
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
-use crate::store::{BlobWriter, KeyMaker, Store};
+use crate::store::{BlobWriter, Digest, Key, KeyMaker, Store};
 use std::future::Future;
 use std::io::Write as _;
 use std::time::Duration;
@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const ATTEMPTS: u32 = 5;
 /// Wait after the first failure; it doubles each time.
 const WAIT: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
+/// A server that wants to be left alone for longer is asked all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The most that a list of checksums may have, in bytes; kernel.org's has 0.3 MB.
 const LARGEST_LIST: u64 = 8 << 20;
 /// The most that a tarball may have.
@@ -37,7 +39,40 @@ fn file(series: &str, point: i64) -> String {
     if point == 0 { format!("linux-{series}.tar.xz") } else { format!("linux-{series}.{point}.tar.xz") }
 }
 
-/// The tarball, out of the store or downloaded. What is in the store was checked when it came.
+/// What a signed list said of a tarball, as a piece of work: other keys, or another server's list, may say
+/// something else. It is worth nothing to another builder, who has keys of its own.
+fn said_of(place: &str, name: &str, keys: &Keys) -> Key {
+    KeyMaker::new("kernel tarball 2")
+        .add("place", place)
+        .add("name", name)
+        .add("keys", keys.digest.bytes())
+        .local()
+        .finish()
+}
+
+/// The SHA-256 that a server has signed for the tarball. It is not asked again while the store has that tarball.
+pub(super) fn wanted(
+    base: &str,
+    settings: &Settings,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Digest> {
+    let (place, name) = (folder(base, &settings.series), file(&settings.series, settings.point));
+    let keys = Keys::read(&settings.folder.join(KEYS))?;
+    if let Some(sha256) = store.work(&said_of(&place, &name, &keys)) {
+        return Ok(sha256);
+    }
+    let list = Client::new(progress)?.sums(&place, &keys)?;
+    listed(&list, &name).ok_or_else(|| {
+        let newest = newest(&list, &settings.series);
+        let newest = newest.map_or_else(|| "none of that series".to_owned(), |n| n.to_string());
+        Problem::usage(format!("{place} has no {name}")).remedy(format!(
+            "the newest point release there is {newest}: `point` in the profile's [kernel] table"
+        ))
+    })
+}
+
+/// The tarball, out of the store or downloaded.
 pub(super) fn tarball(
     base: &str,
     settings: &Settings,
@@ -45,26 +80,16 @@ pub(super) fn tarball(
     progress: &dyn Progress,
 ) -> Result<Tarball> {
     let full = |e: crate::store::Error| Problem::new("the store cannot be used").because(e);
-    let name = file(&settings.series, settings.point);
-    let key = KeyMaker::new("kernel tarball 1").add("name", &name).finish();
-    if let Some(sha256) = store.work(&key)
-        && store.open_blob(&sha256).is_ok()
-    {
+    let (place, name) = (folder(base, &settings.series), file(&settings.series, settings.point));
+    let wanted = wanted(base, settings, store, progress)?;
+    let key = said_of(&place, &name, &Keys::read(&settings.folder.join(KEYS))?);
+    if store.open_blob(&wanted).is_ok() {
+        store.set_work(&key, &wanted).map_err(full)?;
         progress.log(&format!("{name} is in the store"));
-        return Ok(Tarball { path: store.path(&sha256), sha256 });
+        return Ok(Tarball { path: store.path(&wanted), sha256: wanted });
     }
-    let client = Client::new(progress)?;
-    let place = folder(base, &settings.series);
-    let list = client.sums(&place, settings)?;
-    let Some(wanted) = listed(&list, &name) else {
-        let newest = newest(&list, &settings.series);
-        let newest = newest.map_or_else(|| "none of that series".to_owned(), |n| n.to_string());
-        return Err(Problem::usage(format!("{place} has no {name}")).remedy(format!(
-            "the newest point release there is {newest}: `point` in the profile's [kernel] table"
-        )));
-    };
     let mut blob = store.writer().map_err(full)?;
-    client.get(&format!("{place}/{name}"), &mut blob)?;
+    Client::new(progress)?.get(&format!("{place}/{name}"), &mut blob)?;
     let (sha256, _) = blob.commit().map_err(full)?;
     if sha256 != wanted {
         // Nobody asks for it by this name.
@@ -84,7 +109,8 @@ pub(super) fn tarball(
 /// The newest point release that a server has, by its signed list.
 pub fn newest_point(base: &str, settings: &Settings, progress: &dyn Progress) -> Result<i64> {
     let place = folder(base, &settings.series);
-    let list = Client::new(progress)?.sums(&place, settings)?;
+    let keys = Keys::read(&settings.folder.join(KEYS))?;
+    let list = Client::new(progress)?.sums(&place, &keys)?;
     newest(&list, &settings.series)
         .ok_or_else(|| Problem::usage(format!("{place} has no release of {}", settings.series)))
 }
@@ -107,6 +133,30 @@ struct Client<'a> {
 struct Failed {
     why: String,
     again: bool,
+    /// How long the server wants to be left alone.
+    after: Option<Duration>,
+}
+
+impl Failed {
+    fn now(why: impl Into<String>) -> Self {
+        Self { why: why.into(), again: true, after: None }
+    }
+
+    fn lasting(why: impl Into<String>) -> Self {
+        Self { why: why.into(), again: false, after: None }
+    }
+}
+
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3); a date is not looked at.
+fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+    let text = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Where a partial answer begins: `Content-Range: bytes 100-199/200` (RFC 9110, section 14.4).
+fn range_start(response: &reqwest::Response) -> Option<u64> {
+    let text = response.headers().get(reqwest::header::CONTENT_RANGE)?.to_str().ok()?;
+    text.trim().strip_prefix("bytes")?.trim_start().split_once('-')?.0.parse().ok()
 }
 
 impl<'a> Client<'a> {
@@ -127,9 +177,7 @@ impl<'a> Client<'a> {
     }
 
     /// The list of checksums, whose signature is good.
-    fn sums(&self, place: &str, settings: &Settings) -> Result<String> {
-        let path = settings.folder.join(KEYS);
-        let keys = Keys::read(&path)?;
+    fn sums(&self, place: &str, keys: &Keys) -> Result<String> {
         let url = format!("{place}/sha256sums.asc");
         let mut bytes = Vec::new();
         self.fetch(&url, LARGEST_LIST, &mut |chunk| {
@@ -161,7 +209,7 @@ impl<'a> Client<'a> {
                 Err(_) if self.progress.cancelled() => return Err(Problem::cancelled()),
                 Err(failed) if failed.again && attempt < ATTEMPTS => {
                     self.progress.log(&format!("warning: {url}: {}; trying again", failed.why));
-                    std::thread::sleep(wait);
+                    self.rest(failed.after.map_or(wait, |after| after.clamp(wait, LONGEST_WAIT)));
                     wait *= 2;
                 }
                 Err(failed) => {
@@ -182,7 +230,7 @@ impl<'a> Client<'a> {
         done: &mut u64,
         take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), Failed> {
-        let broken = |e: reqwest::Error| Failed { why: said(&e), again: true };
+        let broken = |e: reqwest::Error| Failed::now(said(&e));
         let mut request = self.client.get(url);
         if *done > 0 {
             request = request.header(reqwest::header::RANGE, format!("bytes={done}-"));
@@ -191,10 +239,14 @@ impl<'a> Client<'a> {
         let status = response.status();
         if !status.is_success() {
             let again = status.is_server_error() || status.as_u16() == 429;
-            return Err(Failed { why: format!("the server says {status}"), again });
+            let after = retry_after(&response);
+            return Err(Failed { why: format!("the server says {status}"), again, after });
         }
         // A server that knows no ranges sends all of it once more.
         let partial = status == reqwest::StatusCode::PARTIAL_CONTENT;
+        if partial && range_start(&response) != Some(*done) {
+            return Err(Failed::lasting("the server sends another part than it was asked for"));
+        }
         let mut skip = if partial { 0 } else { *done };
         let total = response.content_length().map(|n| if partial { n + *done } else { n });
         loop {
@@ -204,16 +256,25 @@ impl<'a> Client<'a> {
             let new = &chunk[again..];
             *done += new.len() as u64;
             if *done > most {
-                return Err(Failed { why: format!("it is larger than {most} bytes"), again: false });
+                return Err(Failed::lasting(format!("it is larger than {most} bytes")));
             }
-            take(new).map_err(|e| Failed { why: e.to_string(), again: false })?;
+            take(new).map_err(|e| Failed::lasting(e.to_string()))?;
             self.progress.at(*done, total.unwrap_or(0), Unit::Bytes);
         }
         match total {
             Some(total) if total != *done => {
-                Err(Failed { why: format!("it ended after {done} of {total} bytes"), again: true })
+                Err(Failed::now(format!("it ended after {done} of {total} bytes")))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Does nothing for a while, unless nobody wants it any more.
+    fn rest(&self, mut left: Duration) {
+        while !left.is_zero() && !self.progress.cancelled() {
+            let step = left.min(LOOK);
+            std::thread::sleep(step);
+            left -= step;
         }
     }
 
@@ -226,7 +287,7 @@ impl<'a> Client<'a> {
                 match tokio::time::timeout(LOOK, &mut work).await {
                     Ok(value) => return Ok(value),
                     Err(_) if self.progress.cancelled() => {
-                        return Err(Failed { why: "cancelled".to_owned(), again: false });
+                        return Err(Failed::lasting("cancelled"));
                     }
                     Err(_) => {}
                 }

@@ -2,11 +2,11 @@
 
 use super::lines::Lines;
 use super::tarball::Tarball;
-use super::{Plan, SCRIPT, tree};
+use super::{Plan, SCRIPT, Settings, tree};
 use crate::initramfs::tree::Tree;
 use crate::problem::{Problem, Result};
 use crate::process::Group;
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::store::Store;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -24,8 +24,6 @@ pub(super) fn compile(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<(Tree, Vec<String>)> {
-    // Docker compiles on the engine's disk, which may be another machine's.
-    tree::check_room(scratch)?;
     let out = scratch.join("out");
     let lines = Lines::new(progress);
     let mut command = recipe(plan, "build", &tarball.path, scratch);
@@ -34,20 +32,42 @@ pub(super) fn compile(
     Ok((tree::of_folder(store, &out)?, lines.warnings()))
 }
 
+/// What of this machine's tools decides bytes, as the recipe tells it; a problem where one is missing.
+pub fn tools(settings: &Settings) -> Result<String> {
+    let script = settings.folder.join(SCRIPT);
+    let output = Command::new("bash")
+        .arg(&script)
+        .arg("tools")
+        .arg(settings.config_path())
+        .output()
+        .map_err(not_run)?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let lines = Lines::new(&Silent);
+    for line in said.lines().chain(String::from_utf8_lossy(&output.stderr).lines()) {
+        lines.log(line);
+    }
+    Err(lines.problem(&settings.version()))
+}
+
 /// Has the tree set up in `scratch`, with the whole configuration in `linux/.config`.
 pub fn configure(plan: &Plan, tarball: &Tarball, scratch: &Path, progress: &dyn Progress) -> Result<()> {
+    tree::check_room(scratch, tree::SOURCE)?;
     let lines = Lines::new(progress);
     run(&mut recipe(plan, "config", &tarball.path, scratch), &lines, &plan.settings.version())
 }
 
 /// Lets a person change the configuration, on this terminal.
 pub fn menuconfig(plan: &Plan, tarball: &Tarball, scratch: &Path) -> Result<()> {
+    tree::check_room(scratch, tree::SOURCE)?;
     let status = recipe(plan, "menuconfig", &tarball.path, scratch).status().map_err(not_run)?;
     if status.success() {
         return Ok(());
     }
     Err(Problem::new(format!("menuconfig did not end well: {status}"))
-        .remedy("it needs a terminal and libncurses-dev; what it printed stands above"))
+        .remedy("what it printed stands above; it needs a terminal"))
 }
 
 fn recipe(plan: &Plan, task: &str, tarball: &Path, scratch: &Path) -> Command {

@@ -45,10 +45,10 @@ impl<'a> Lines<'a> {
     pub fn problem(&self, wanted: &str) -> Problem {
         let seen = self.seen();
         if let Some(missing) = &seen.missing {
-            return Problem::new(format!("to compile a kernel these programs are missing: {missing}")).remedy(
-                "apt-get install bc binutils bison flex gcc libc6-dev libelf-dev libssl-dev make perl xz-utils, or let \
-                 Docker do it: --engine docker",
-            );
+            return Problem::new(format!(
+                "for a kernel from source these Debian packages are missing: {missing}"
+            ))
+            .remedy(format!("apt-get install {missing}; or have Docker compile it: --engine docker"));
         }
         if let Some(version) = &seen.version {
             let (series, point) = version.rsplit_once('.').unwrap_or((version, "0"));
@@ -140,6 +140,10 @@ fn message(line: &str) -> Option<(Place, &str, &str)> {
             .find_map(|(mark, kind)| line.split_once(mark).map(|(before, what)| (before, *kind, what)))?;
     let mut parts = before.split(':');
     let file = parts.next().filter(|file| !file.is_empty() && !file.contains(' '))?;
+    // What make has to say of itself is about the run, not the source.
+    if file == "make" || file.starts_with("make[") {
+        return None;
+    }
     let file = file.rsplit_once("/linux/").map_or(file, |(_, inside)| inside);
     let mut number = || parts.next().and_then(|text| text.parse().ok());
     let place = Place { file: PathBuf::from(file), line: number(), column: number() };
@@ -175,6 +179,8 @@ mod tests {
             "::objects 2",
             "  CC      kernel/fork.o",
             "drivers/net/veth.c:12:3: warning: unused variable 'x' [-Wunused-variable]",
+            "make[2]: warning: jobserver unavailable: using -j1.",
+            "make: warning:  Clock skew detected.  Your build may be incomplete.",
             "  CC [M]  drivers/net/veth.o",
             "/a/b/linux/kernel/fork.c:7:1: error: expected ';' before '}' token",
             "make[1]: *** [scripts/Makefile.build:286: kernel/fork.o] Error 1",
@@ -182,7 +188,7 @@ mod tests {
             lines.log(line);
         }
         assert_eq!(heard.0.lock().unwrap().0, [(1, 2), (2, 2)]);
-        assert_eq!(heard.0.lock().unwrap().1.len(), 6, "all but the line for hookos");
+        assert_eq!(heard.0.lock().unwrap().1.len(), 8, "all but the line for hookos");
         assert_eq!(lines.warnings(), ["drivers/net/veth.c:12:3: unused variable 'x' [-Wunused-variable]"]);
         let problem = lines.problem("5.10.1").to_string();
         assert!(
@@ -202,7 +208,7 @@ mod tests {
         );
         let lines = Lines::new(&crate::progress::Silent);
         lines.log("::missing bc flex");
-        assert!(lines.problem("").to_string().contains("missing: bc flex"));
+        assert!(lines.problem("").to_string().contains("apt-get install bc flex;"));
         let lines = Lines::new(&crate::progress::Silent);
         lines.log("tar: linux.tar: Cannot open");
         lines.log("make: *** [Makefile:1] Error 2");

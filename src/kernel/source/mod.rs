@@ -8,14 +8,16 @@
 //! | what its lines say | [`lines`] |
 //! | how its files become the image | [`result`] |
 //! | what a configuration holds | [`options`] |
-//! | a kernel that somebody else has compiled | [`pulled`] |
+//! | which kernels there are without compiling | [`kept`] |
+//! | how the recipe's files hang together | [`recipe`] |
 
 pub mod container;
 pub mod download;
 pub mod host;
+mod kept;
 pub mod lines;
 pub mod options;
-pub mod pulled;
+pub mod recipe;
 pub mod result;
 pub mod signature;
 pub mod tarball;
@@ -26,15 +28,14 @@ use crate::docker::{Arguments, Engine, Place};
 use crate::oci::credentials::Credentials;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
-use crate::store::{Digest, Hasher, Key, KeyMaker, Store};
+use crate::store::{Digest, Hasher, Key, KeyMaker, Lock, Store};
 use std::path::{Path, PathBuf};
 
+pub use recipe::{DOCKERFILE, SCRIPT};
 pub use tarball::Source;
 
 /// Raised when the same inputs would give other bytes.
-const CODE: &str = "kernel from source 1";
-pub const SCRIPT: &str = "build.sh";
-pub const DOCKERFILE: &str = "Dockerfile";
+const CODE: &str = "kernel from source 2";
 
 /// What compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +76,9 @@ pub struct Plan {
     pub settings: Settings,
     /// `kernel/configs/generic-5.10.y-x86_64`.
     pub config: PathBuf,
+    /// The Dockerfile, with the digest of today's `build.sh`.
+    dockerfile: String,
     pub tag: String,
-    pub key: Key,
     inputs: Vec<Input>,
 }
 
@@ -84,6 +86,11 @@ impl Settings {
     /// As in `5.10.228`.
     pub fn version(&self) -> String {
         format!("{}.{}", self.series, self.point)
+    }
+
+    /// The source as an input.
+    fn linux(&self, sha256: Digest) -> Input {
+        Input { name: format!("linux-{}", self.version()), sha256 }
     }
 
     pub fn config_path(&self) -> PathBuf {
@@ -101,30 +108,25 @@ impl Plan {
             std::fs::read(&path)
                 .map_err(|e| Problem::new("the kernel's recipe cannot be read").in_file(&path).because(e))
         };
-        let (dockerfile, script) = (read(DOCKERFILE)?, read(SCRIPT)?);
+        let script = Digest::of(&read(SCRIPT)?);
+        let dockerfile = String::from_utf8(read(DOCKERFILE)?).map_err(|e| {
+            Problem::usage("it is no text").in_file(settings.folder.join(DOCKERFILE)).because(e)
+        })?;
+        let dockerfile = recipe::renewed(&dockerfile, &script).map_or(dockerfile, |(_, text)| text);
         let mut hasher = Hasher::new();
         hasher.update(&text);
-        hasher.update(&dockerfile);
+        hasher.update(dockerfile.as_bytes());
         let tag = format!("{}-{}", settings.version(), &hasher.finish().hex()[..8]);
         let mut inputs = vec![
             input(&config, &text),
-            Input { name: DOCKERFILE.to_owned(), sha256: Digest::of(&dockerfile) },
-            Input { name: SCRIPT.to_owned(), sha256: Digest::of(&script) },
+            Input { name: DOCKERFILE.to_owned(), sha256: Digest::of(dockerfile.as_bytes()) },
+            Input { name: SCRIPT.to_owned(), sha256: script },
         ];
         // A tree of another origin may have the same version.
         if let Source::File { sha256: Some(sha256), .. } = &settings.source {
-            inputs.push(Input { name: format!("linux-{}", settings.version()), sha256: *sha256 });
+            inputs.push(settings.linux(*sha256));
         }
-        let mut key = KeyMaker::new(CODE).add("layer", crate::oci::layer::FORMAT).add("tag", &tag);
-        for input in &inputs {
-            key = key.add(&input.name, input.sha256.bytes());
-        }
-        Ok(Self { config, tag, key: key.finish(), inputs, settings })
-    }
-
-    /// The kernel, if it is in the store.
-    pub fn find(&self, store: &Store) -> Option<Built> {
-        Built::find(store, &self.key)
+        Ok(Self { config, dockerfile, tag, inputs, settings })
     }
 
     /// What the release service has it under.
@@ -132,11 +134,42 @@ impl Plan {
         self.settings.repository.as_ref().map(|repository| format!("{repository}:{}", self.tag))
     }
 
+    /// The kernel out of the store or out of a cache that builders share; else it is compiled.
+    pub fn obtain(&self, store: &Store, progress: &dyn Progress) -> Result<Built> {
+        let _lock = self.lock(store, progress)?;
+        // Another process may have made it while this one waited.
+        match self.find(store) {
+            Some(built) => Ok(built),
+            None => self.compile(store, progress, true),
+        }
+    }
+
     /// Compiles the kernel, whether or not the store has it.
     pub fn build(&self, store: &Store, progress: &dyn Progress) -> Result<Built> {
-        let failed = |e: crate::store::Error| Problem::new("the store cannot be used").because(e);
-        let _lock = store.lock(&format!("kernel-{}", &self.key.hex()[..32])).map_err(failed)?;
+        let _lock = self.lock(store, progress)?;
+        self.compile(store, progress, false)
+    }
+
+    /// One process compiles a kernel; the others wait.
+    fn lock(&self, store: &Store, progress: &dyn Progress) -> Result<Lock> {
+        let name = format!("kernel-{}", &Digest::of(self.tag.as_bytes()).hex()[..32]);
+        let lock = store.lock_until_cancelled(&name, progress)?;
+        lock.ok_or_else(Problem::cancelled)
+    }
+
+    fn compile(&self, store: &Store, progress: &dyn Progress, reuse: bool) -> Result<Built> {
         let engine = self.engine(progress)?;
+        let tools = if engine.is_none() { Some(host::tools(&self.settings)?) } else { None };
+        let source = self.settings.source.wanted(&self.settings, store, progress)?;
+        let key = self.key(tools.as_deref(), &source);
+        if reuse && let Some(built) = Built::find(store, &key) {
+            self.keep(store, &built)?;
+            return Ok(built);
+        }
+        // Docker compiles on the engine's disk, which may be another machine's.
+        if engine.is_none() {
+            tree::check_room(&store.tmp(), tree::BUILD)?;
+        }
         let tarball = self.settings.source.get(&self.settings, store, progress)?;
         let scratch = tempfile::Builder::new()
             .prefix("kernel-")
@@ -147,13 +180,29 @@ impl Plan {
             None => host::compile(self, &tarball, scratch.path(), store, progress)?,
         };
         let mut inputs = self.inputs.clone();
-        let name = format!("linux-{}", self.settings.version());
-        if !inputs.iter().any(|input| input.name == name) {
-            inputs.push(Input { name, sha256: tarball.sha256 });
+        let linux = self.settings.linux(tarball.sha256);
+        if !inputs.contains(&linux) {
+            inputs.push(linux);
         }
-        let built = result::image(self, &found, inputs, warnings, store, progress)?;
-        built.keep(store, &self.key)?;
+        let built = result::image(self, &key, &found, inputs, warnings, store, progress)?;
+        built.keep(store, &key)?;
+        self.keep(store, &built)?;
         Ok(built)
+    }
+
+    /// Names the work: all that decides bytes. Which compiler Docker has is known when it has compiled, so that its
+    /// work is not shared with other builders; a registry has it by its tag.
+    fn key(&self, tools: Option<&str>, source: &Digest) -> Key {
+        let mut key = KeyMaker::new(CODE).add("layer", crate::oci::layer::FORMAT).add("tag", &self.tag);
+        for input in &self.inputs {
+            key = key.add(&input.name, input.sha256.bytes());
+        }
+        let key = key.add("source", source.bytes());
+        match tools {
+            Some(tools) => key.add("tools", tools),
+            None => key.add("base", &self.settings.base).local(),
+        }
+        .finish()
     }
 
     /// What compiles: an engine, or none for the host.
@@ -225,15 +274,39 @@ mod tests {
         // sha256("abc"), FIPS 180-2 appendix B.1.
         assert_eq!(plan.tag, "5.10.228-ba7816bf");
         assert_eq!(plan.reference().unwrap(), "registry.example/hook-kernel:5.10.228-ba7816bf");
+        // A Dockerfile that names the script changes with it, though nobody has edited it.
+        let named = format!("RUN echo \"{}  /kernel/build.sh\" | check", "0".repeat(64));
+        write("Dockerfile", &named);
+        let one = Plan::new(settings(folder.path())).unwrap();
         write("build.sh", "y");
         let other = Plan::new(settings(folder.path())).unwrap();
-        assert_eq!(other.tag, plan.tag);
-        assert_ne!(other.key.hex(), plan.key.hex(), "another recipe is other work");
+        assert_ne!(other.tag, one.tag, "another recipe is another kernel");
+        let hash = Digest::of(format!("ab{}", other.dockerfile).as_bytes()).hex();
+        assert_eq!(other.tag, format!("5.10.228-{}", &hash[..8]));
         let missing = Settings { config: "big".to_owned(), ..settings(folder.path()) };
         let problem = Plan::new(missing).unwrap_err().to_string();
         assert!(
             problem.contains("generic-5.10.y-x86_64") && problem.contains("configuration big"),
             "{problem}"
         );
+    }
+
+    #[test]
+    fn the_key_names_compiler_base_and_source() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("configs")).unwrap();
+        for name in ["configs/generic-5.10.y-x86_64", "Dockerfile", "build.sh"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let plan = Plan::new(settings(folder.path())).unwrap();
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let host = plan.key(Some("gcc 12"), &one);
+        assert!(!host.is_local());
+        assert_ne!(host, plan.key(Some("gcc 14"), &one), "another compiler gives other bytes");
+        assert_ne!(host, plan.key(Some("gcc 12"), &two), "and so does another source");
+        let docker = plan.key(None, &one);
+        assert!(docker.is_local(), "nobody knows yet which compiler that is");
+        let base = Settings { base: "debian:13".to_owned(), ..settings(folder.path()) };
+        assert_ne!(docker, Plan::new(base).unwrap().key(None, &one));
     }
 }

@@ -3,23 +3,29 @@
 use super::Plan;
 use crate::initramfs::cpio::Contents;
 use crate::initramfs::tree::{Kind, Node, Tree, TreePath};
+use crate::kernel::bzimage;
 use crate::kernel::image::{self, Built, Input, Selected};
 use crate::kernel::package::Parts;
 use crate::kernel::report::{Amount, Report};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
-use crate::store::Store;
+use crate::store::{Digest, Key, Store};
 use std::sync::Arc;
 
+/// What `COMMAND_LINE_SIZE` 4096 gives, in bytes without the end.
+const CMDLINE: u32 = 4095;
 const DTBS: &str = "dtbs.tar.gz";
 /// A file with the seconds since 1970 that everything in the image gets.
 const EPOCH: &str = "epoch";
+/// A file with the tools that decided bytes.
+const TOOLS: &str = "tools";
 
 /// Makes the image. Times and owners are given here, so that it does not matter who compiled where.
 pub(super) fn image(
     plan: &Plan,
+    key: &Key,
     found: &Tree,
-    inputs: Vec<Input>,
+    mut inputs: Vec<Input>,
     warnings: Vec<String>,
     store: &Store,
     progress: &dyn Progress,
@@ -29,6 +35,11 @@ pub(super) fn image(
         .trim()
         .parse()
         .map_err(|_| Problem::new(format!("the recipe left no time in {EPOCH:?}, but {epoch:?}")))?;
+    let tools = text(store, found, TOOLS)?;
+    inputs.push(Input {
+        name: format!("tools: {}", tools.lines().collect::<Vec<_>>().join("; ")),
+        sha256: Digest::of(tools.as_bytes()),
+    });
     let tree = plain(found, epoch);
     let parts = Parts::read(store, &tree, progress)?;
     let all = parts.modules.iter().fold(Amount::default(), |sum, module| Amount {
@@ -36,11 +47,21 @@ pub(super) fn image(
         bytes: sum.bytes + module.bytes,
     });
     let report = Report { before: all, after: all, ..Report::default() };
-    let more: Vec<(&str, Arc<Node>)> = path(DTBS)
-        .ok()
-        .and_then(|path| tree.get(&path).map(|node| (DTBS, Arc::clone(node))))
-        .into_iter()
-        .collect();
+    let dtbs = tree.get(&path(DTBS)?).ok_or_else(|| Problem::new(format!("the recipe left no {DTBS}")))?;
+    let more = [(DTBS, Arc::clone(dtbs))];
+    if parts.system_map.is_none() {
+        return Err(Problem::new("the recipe left no System.map"));
+    }
+    let kernel = bytes(store, &path("kernel")?, &parts.kernel.kind)?;
+    match bzimage::cmdline_size(&kernel) {
+        Some(size) if size >= CMDLINE => {}
+        size => {
+            let size = size.unwrap_or(0);
+            return Err(Problem::new(format!(
+                "the recipe's kernel takes {size} bytes of command line, and {CMDLINE} are wanted"
+            )));
+        }
+    }
     let image = image::write(
         store,
         &Selected {
@@ -61,7 +82,7 @@ pub(super) fn image(
         version: parts.version.clone(),
         package_version: plan.settings.version(),
         tag: plan.tag.clone(),
-        key: plan.key.hex(),
+        key: key.hex(),
         inputs,
         packages: Vec::new(),
         report,
@@ -86,12 +107,19 @@ fn path(name: &str) -> Result<TreePath> {
 
 fn text(store: &Store, tree: &Tree, name: &str) -> Result<String> {
     let path = path(name)?;
-    let Some(Kind::File(content)) = tree.get(&path).map(|node| &node.kind) else {
+    let Some(node) = tree.get(&path) else {
         return Err(Problem::new(format!("the recipe left no file {name:?}")));
+    };
+    Ok(String::from_utf8_lossy(&bytes(store, &path, &node.kind)?).into_owned())
+}
+
+fn bytes(store: &Store, path: &TreePath, kind: &Kind) -> Result<Vec<u8>> {
+    let Kind::File(content) = kind else {
+        return Err(Problem::new(format!("what the recipe left as {path} is no file")));
     };
     let mut bytes = Vec::new();
     Contents::new(store)
-        .copy(&path, content, &mut bytes)
-        .map_err(|e| Problem::new(format!("{name} cannot be read from the store")).because(e))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+        .copy(path, content, &mut bytes)
+        .map_err(|e| Problem::new(format!("{path} cannot be read from the store")).because(e))?;
+    Ok(bytes)
 }

@@ -1,13 +1,14 @@
 //! Signed lists of checksums, as kernel.org has them: `sha256sums.asc`.
 //!
 //! Format: RFC 9580 section 7, "Cleartext Signature Framework"; the text inside is that of sha256sum(1).
-//! Keys count as long as they stand in `kernel/keys.asc` and are not revoked there: their owners extend
-//! them, so a date in that file says nothing.
+//! Keys and subkeys count as long as they stand in `kernel/keys.asc` and are not revoked there: their owners
+//! extend them, so a date in that file says nothing.
 
 use crate::problem::{Problem, Result};
 use crate::store::Digest;
 use pgp::composed::{CleartextSignedMessage, Deserializable as _, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::SignatureType;
 use pgp::types::KeyDetails as _;
 use std::path::Path;
 
@@ -15,7 +16,11 @@ use std::path::Path;
 pub const KEYS: &str = "keys.asc";
 
 /// Keys that may sign.
-pub struct Keys(Vec<SignedPublicKey>);
+pub struct Keys {
+    keys: Vec<SignedPublicKey>,
+    /// Of the file that they stand in.
+    pub digest: Digest,
+}
 
 impl Keys {
     pub fn read(path: &Path) -> Result<Self> {
@@ -27,19 +32,24 @@ impl Keys {
         let bad = |why: String| {
             Problem::usage(format!("the keys that sign kernels cannot be used: {why}")).in_file(path)
         };
-        let (all, _) = SignedPublicKey::from_string_many(&text).map_err(|e| bad(e.to_string()))?;
         let mut keys = Vec::new();
-        for key in all {
-            let key = key.map_err(|e| bad(e.to_string()))?;
-            key.verify_bindings().map_err(|e| bad(format!("{:X}: {e}", key.fingerprint())))?;
-            if key.details.revocation_signatures.is_empty() {
-                keys.push(key);
+        for block in blocks(&text) {
+            let (all, _) = SignedPublicKey::from_string_many(block).map_err(|e| bad(e.to_string()))?;
+            for key in all {
+                let mut key = key.map_err(|e| bad(e.to_string()))?;
+                key.verify_bindings().map_err(|e| bad(format!("{:X}: {e}", key.fingerprint())))?;
+                key.public_subkeys.retain(|sub| {
+                    !sub.signatures.iter().any(|it| it.typ() == Some(SignatureType::SubkeyRevocation))
+                });
+                if key.details.revocation_signatures.is_empty() {
+                    keys.push(key);
+                }
             }
         }
         if keys.is_empty() {
             return Err(bad("it has no key that is not revoked".to_owned()));
         }
-        Ok(Self(keys))
+        Ok(Self { keys, digest: Digest::of(text.as_bytes()) })
     }
 
     /// The text of a signed message, and the fingerprint of who signed it.
@@ -60,8 +70,11 @@ impl Keys {
             )
         };
         let text = message.signed_text();
+        if message.signatures().iter().all(|signature| !strong(signature.hash_alg())) {
+            return Err(bad("its digest is weaker than SHA-256".to_owned()));
+        }
         for signature in message.signatures().iter().filter(|signature| strong(signature.hash_alg())) {
-            for key in &self.0 {
+            for key in &self.keys {
                 let subkeys = || {
                     key.public_subkeys.iter().any(|sub| {
                         sub.signatures.iter().any(|binding| binding.key_flags().sign())
@@ -73,11 +86,23 @@ impl Keys {
                 }
             }
         }
-        let keys: Vec<String> = self.0.iter().map(|key| format!("{:X}", key.fingerprint())).collect();
+        let keys: Vec<String> = self.keys.iter().map(|key| format!("{:X}", key.fingerprint())).collect();
         Err(bad(format!("none of the keys {} has signed it", keys.join(", "))).remedy(format!(
             "take nothing from this server; if the signer's key is new, renew kernel/{KEYS} as docs/kernel.md says"
         )))
     }
+}
+
+/// The armored blocks of a file: each export that was added to it has its own.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN PGP";
+    let mut starts: Vec<usize> = text.match_indices(BEGIN).map(|(at, _)| at).collect();
+    // Without any the whole text is shown to the reader, which says what is wrong.
+    if starts.is_empty() {
+        starts.push(0);
+    }
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([text.len()]).collect();
+    starts.into_iter().zip(ends).map(|(start, end)| &text[start..end])
 }
 
 /// The SHA-256 of a file in a list.

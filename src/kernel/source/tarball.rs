@@ -25,6 +25,16 @@ pub struct Tarball {
 }
 
 impl Source {
+    /// The SHA-256 that the tarball must have: the pinned one, or the one that the server has signed. Does not
+    /// read or download it.
+    pub fn wanted(&self, settings: &Settings, store: &Store, progress: &dyn Progress) -> Result<Digest> {
+        match self {
+            Self::Mirror(base) => download::wanted(base, settings, store, progress),
+            Self::File { sha256: Some(sha256), .. } => Ok(*sha256),
+            Self::File { .. } => Ok(self.get(settings, store, progress)?.sha256),
+        }
+    }
+
     pub fn get(&self, settings: &Settings, store: &Store, progress: &dyn Progress) -> Result<Tarball> {
         match self {
             Self::Mirror(base) => download::tarball(base, settings, store, progress),

@@ -12,7 +12,9 @@ use std::path::Path;
 
 /// Free bytes without which no build begins: the source takes 1.2 GB, the objects of a large configuration
 /// more than that (docs/kernel.md).
-const ROOM: u64 = 4 << 30;
+pub(super) const BUILD: u64 = 4 << 30;
+/// The same where the source is only unpacked and configured.
+pub(super) const SOURCE: u64 = 2 << 30;
 
 /// Reads a folder into the store; owners are left out.
 pub(super) fn of_folder(store: &Store, folder: &Path) -> Result<Tree> {
@@ -45,15 +47,16 @@ pub(super) fn of_folder(store: &Store, folder: &Path) -> Result<Tree> {
 }
 
 /// Refuses to begin what would fill the disk.
-pub(super) fn check_room(folder: &Path) -> Result<()> {
+pub(super) fn check_room(folder: &Path, room: u64) -> Result<()> {
     let stat = rustix::fs::statvfs(folder).map_err(|e| {
         Problem::new("the room on the disk cannot be told").in_file(folder).because(io::Error::from(e))
     })?;
     let free = stat.f_bavail * stat.f_frsize;
-    if free >= ROOM {
+    if free >= room {
         return Ok(());
     }
-    Err(Problem::new(format!("compiling a kernel takes {} of disk, and {} are free", size(ROOM), size(free)))
+    let what = if room >= BUILD { "compiling" } else { "configuring" };
+    Err(Problem::new(format!("{what} a kernel takes {} of disk, and {} are free", size(room), size(free)))
         .in_file(folder)
         .remedy("free some: `hookos cache prune`; or put the store elsewhere with HOOKOS_CACHE"))
 }
