@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// Where the tag may stand: the head of a file, in bytes.
 const HEAD: usize = 4096;
 const RULES: &str = "REUSE.toml";
+/// Put together here, so that this file does not have it.
+const TAG: &str = concat!("SPDX-License-", "Identifier:");
 
 #[derive(Debug, Deserialize)]
 struct Rules {
@@ -43,33 +45,83 @@ impl OneOrMore {
     }
 }
 
+/// What says the licences of files that do not say it themselves.
+#[derive(Default)]
+pub struct Known {
+    rules: Vec<(GlobMatcher, Vec<String>)>,
+    /// All files, since one may stand beside another for its licence.
+    names: BTreeSet<PathBuf>,
+    /// The licence of the project, if it has one.
+    only: Option<String>,
+}
+
+impl Known {
+    pub fn of(root: &Path, sources: &[Source]) -> Result<Self, Box<Finding>> {
+        let names: BTreeSet<PathBuf> = sources.iter().map(|source| source.path.clone()).collect();
+        let mut texts = names.iter().filter(|path| path.starts_with("LICENSES"));
+        let only = match (texts.next(), texts.next()) {
+            (Some(text), None) => text.file_stem().and_then(|name| name.to_str()).map(str::to_owned),
+            _ => None,
+        };
+        Ok(Self { rules: read(root)?, names, only })
+    }
+
+    /// The licences of a file. Licences themselves, and what says them of others, need none.
+    fn licences(&self, source: &Source) -> Option<Vec<String>> {
+        let path = &source.path;
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let about = name == RULES || name.ends_with(".license");
+        if about || path.starts_with("LICENSES") || name.starts_with("LICENSE") || name.starts_with("COPYING")
+        {
+            return Some(Vec::new());
+        }
+        let beside = || self.names.contains(Path::new(&format!("{}.license", path.display()))).then(Vec::new);
+        let of_rules =
+            || self.rules.iter().rev().find(|(glob, _)| glob.is_match(path)).map(|(_, l)| l.clone());
+        identifier(&source.bytes).or_else(beside).or_else(of_rules)
+    }
+
+    /// A file with the project's licence in its head; none if it has one, or if it is not known how comments look
+    /// there.
+    pub fn headed(&self, source: &Source) -> Option<String> {
+        let (only, text) = (self.only.as_ref()?, source.text()?);
+        let first = text.lines().next().unwrap_or_default();
+        let (begin, end) = match source.extension() {
+            _ if first.starts_with("#!") => ("#", ""),
+            "sh" | "bash" | "toml" | "yaml" | "yml" | "py" | "rb" => ("#", ""),
+            "rs" | "go" | "c" | "h" | "js" | "ts" | "proto" => ("//", ""),
+            "md" => ("<!--", " -->"),
+            _ if source.path.file_name().is_some_and(|name| name == "Dockerfile") => ("#", ""),
+            _ => return None,
+        };
+        if self.licences(source).is_some() {
+            return None;
+        }
+        // A first line that says who reads the file stays the first.
+        let at = if first.starts_with("#!") { text.find('\n').map_or(text.len(), |at| at + 1) } else { 0 };
+        let (before, after) = text.split_at(at);
+        let line_end = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+        Some(format!("{before}{line_end}{begin} {TAG} {only}{end}\n{after}"))
+    }
+}
+
 pub fn check(root: &Path, sources: &[Source], findings: &mut Vec<Finding>) {
     let mut used = BTreeSet::new();
-    let annotated = match read(root) {
-        Ok(rules) => rules,
-        Err(finding) => {
-            findings.push(*finding);
-            Vec::new()
-        }
-    };
-    let names: BTreeSet<&Path> = sources.iter().map(|source| source.path.as_path()).collect();
+    let known = Known::of(root, sources).unwrap_or_else(|finding| {
+        findings.push(*finding);
+        Known { names: sources.iter().map(|source| source.path.clone()).collect(), ..Known::default() }
+    });
     for source in sources {
-        let path = &source.path;
-        // Licences themselves, and what says them of others.
-        if path.starts_with("LICENSES") || path.extension().is_some_and(|e| e == "license") {
-            continue;
-        }
-        let own = identifier(&source.bytes);
-        let beside = PathBuf::from(format!("{}.license", path.display()));
-        let of_rules = annotated.iter().rev().find(|(glob, _)| glob.is_match(path)).map(|(_, l)| l.clone());
-        match own.or_else(|| names.contains(beside.as_path()).then(Vec::new)).or(of_rules) {
+        match known.licences(source) {
             Some(licences) => used.extend(licences),
-            None => findings.push(Finding::new(
-                path,
-                None,
-                "licence",
-                "the file has no licence: add `SPDX-License-Identifier: Apache-2.0` to its head, or a table to REUSE.toml",
-            )),
+            None => {
+                let licence = known.only.as_deref().unwrap_or("LICENCE");
+                let message = format!(
+                    "the file has no licence: add `{TAG} {licence}` to its head, or a table to REUSE.toml"
+                );
+                let fixable = known.headed(source).is_some();
+                findings.push(Finding { fixable, ..Finding::new(&source.path, None, "licence", message) });
+            }
         }
     }
     for licence in &used {
@@ -108,15 +160,14 @@ fn read(root: &Path) -> Result<Vec<(GlobMatcher, Vec<String>)>, Box<Finding>> {
     Ok(globs)
 }
 
-/// The licences of the tag in a file's head. The tag is put together here, so that this file has none.
+/// The licences of the tag in a file's head.
 fn identifier(bytes: &[u8]) -> Option<Vec<String>> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD)]).into_owned();
-    let tag = concat!("SPDX-License-", "Identifier:");
     let line = head.lines().find(|line| {
         // A comment's sign may stand before it, prose may not.
-        line.find(tag).is_some_and(|at| line[..at].chars().all(|c| !c.is_alphanumeric() && c != '`'))
+        line.find(TAG).is_some_and(|at| line[..at].chars().all(|c| !c.is_alphanumeric() && c != '`'))
     })?;
-    let text = line.split_once(tag)?.1.trim().trim_end_matches("-->").trim_end_matches("*/");
+    let text = line.split_once(TAG)?.1.trim().trim_end_matches("-->").trim_end_matches("*/");
     Some(ids(text))
 }
 

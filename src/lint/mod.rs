@@ -6,6 +6,7 @@
 //! | `markdown` | headings, fences, links to files that are not there | [`markdown`] |
 //! | `licence` | every file has a licence, by the rules of REUSE 3.3 | [`licence`] |
 //! | `definition` | hook.yaml, component.toml, profiles, the list of kernel modules | [`definition`] |
+//! | `mdl` | Markdown once more, by that program if it is installed | [`tools`] |
 //! | `shellcheck` | our scripts, by that program if it is installed | [`tools`] |
 //! | `reuse` | licences once more, by the REUSE tool if it is installed | [`tools`] |
 
@@ -104,13 +105,20 @@ pub fn lint(root: &Path, fix: bool) -> Result<Report> {
         }
     }
     if fix {
-        for source in &mut sources {
-            if let Some(better) = text::better(source) {
-                crate::site::files::write(&root.join(&source.path), better.as_bytes())?;
-                source.bytes = better.into_bytes();
+        let licences = licence::Known::of(root, &sources).ok();
+        let head = |source: &Source| licences.as_ref()?.headed(source);
+        // Last what depends on the bytes of other files.
+        let recipe = |source: &Source| definition::better(root, source);
+        for better in [&head as &dyn Fn(&Source) -> Option<String>, &text::better, &recipe] {
+            for source in &mut sources {
+                let Some(text) = better(source) else { continue };
+                crate::site::files::write(&root.join(&source.path), text.as_bytes())?;
+                source.bytes = text.into_bytes();
                 report.fixed.push(source.path.clone());
             }
         }
+        report.fixed.sort();
+        report.fixed.dedup();
     }
     report.files = sources.len();
     for source in &sources {

@@ -73,10 +73,57 @@ fn a_file_has_a_licence_in_its_head_beside_it_or_in_the_rules() {
     ]);
     let report = lint(folder.path(), false).unwrap();
     // MIT and Apache-2.0 are named, and neither text is there.
-    assert_eq!(
-        found(&report, "licence"),
-        ["LICENSES/Apache-2.0.txt:0", "LICENSES/MIT.txt:0", "REUSE.toml:0", "none.rs:0"]
-    );
+    assert_eq!(found(&report, "licence"), ["LICENSES/Apache-2.0.txt:0", "LICENSES/MIT.txt:0", "none.rs:0"]);
+}
+
+#[test]
+fn a_file_without_a_licence_gets_that_of_the_project() {
+    let folder = project(&[
+        YAML,
+        REUSE,
+        ("LICENSES/MIT.txt", "Permission\n"),
+        ("run", "#!/bin/sh -e\necho\n"),
+        ("main.rs", "fn main() {}\n"),
+        ("README.md", "# A\n"),
+        ("data.bin", "x\n"),
+    ]);
+    let fixable = |report: &Report| {
+        let findings = report.findings.iter().filter(|f| f.rule == "licence" && f.fixable);
+        findings.map(|f| f.file.display().to_string()).collect::<Vec<_>>()
+    };
+    let report = lint(folder.path(), false).unwrap();
+    assert_eq!(fixable(&report), ["README.md", "main.rs", "run"]);
+    lint(folder.path(), true).unwrap();
+    // What has no comments is named, and left alone.
+    let report = lint(folder.path(), false).unwrap();
+    assert_eq!(found(&report, "licence"), ["data.bin:0"]);
+    let tag = concat!("SPDX-License-", "Identifier: MIT");
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(text("run"), format!("#!/bin/sh -e\n# {tag}\necho\n"));
+    assert_eq!(text("main.rs"), format!("// {tag}\nfn main() {{}}\n"));
+    assert_eq!(text("README.md"), format!("<!-- {tag} -->\n# A\n"));
+}
+
+#[test]
+fn the_kernels_dockerfile_comes_to_name_the_recipe_of_today() {
+    let old = format!("FROM x\nRUN echo \"{}  /kernel/build.sh\" | sha256sum -c\n", "0".repeat(64));
+    let folder = project(&[YAML, REUSE, ("kernel/Dockerfile", &old), ("kernel/build.sh", "true \n")]);
+    let report = lint(folder.path(), false).unwrap();
+    assert_eq!(found(&report, "definition"), ["kernel/Dockerfile:2"]);
+    // The recipe itself is changed by the same run.
+    let report = lint(folder.path(), true).unwrap();
+    assert_eq!(found(&report, "definition"), [""; 0]);
+    let hex = crate::store::Digest::of(b"true\n").hex();
+    let text = std::fs::read_to_string(folder.path().join("kernel/Dockerfile")).unwrap();
+    assert!(text.contains(&hex), "{text}");
+}
+
+#[test]
+fn every_bad_setting_of_a_profile_is_found_at_its_line() {
+    let text = "schema_version = 1\n[endpoints]\ncluster_domain = \"a..b\"\n[kernel]\nsource = \"moon\"\npoint = \"x\"\n";
+    let folder = project(&[YAML, REUSE, ("profiles/p.toml", text)]);
+    let report = lint(folder.path(), false).unwrap();
+    assert_eq!(found(&report, "definition"), ["profiles/p.toml:3", "profiles/p.toml:5", "profiles/p.toml:6"]);
 }
 
 #[test]
