@@ -51,19 +51,32 @@ enum Work<'a> {
     Piece(&'a Piece),
 }
 
+impl Work<'_> {
+    /// Names of the images that it is made of.
+    fn images(&self) -> Vec<String> {
+        match self {
+            Work::Modules(image) => vec![(*image).to_owned()],
+            Work::Piece(piece) => piece.images.clone(),
+        }
+    }
+}
+
 impl Assembly<'_> {
     /// Makes every segment of the base image.
     pub fn segments(&self, task: &Task<'_>) -> Result<Vec<Done>> {
         let work = self.keyed()?;
         let trees = Memory::new(self, &work);
-        let next = AtomicUsize::new(0);
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // The largest first, or all processors but one might wait for it at the end.
+        let mut order: Vec<usize> = (0..work.len()).collect();
+        order.sort_by_cached_key(|i| std::cmp::Reverse(work.get(*i).map(|(.., work)| self.weight(work))));
         let results: Mutex<Vec<Option<Result<Done>>>> = Mutex::new(work.iter().map(|_| None).collect());
         let failed = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.clamp(1, work.len().max(1)) {
                 scope.spawn(|| {
                     while failed.load(Ordering::Relaxed) == 0 {
-                        let i = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                         let Some(piece) = work.get(i) else { break };
                         let result = task.item(&piece.0, |item| self.one(piece, i, &trees, item));
                         if result.is_err() {
@@ -73,7 +86,8 @@ impl Assembly<'_> {
                         {
                             *slot = Some(result);
                         }
-                        task.at(i as u64 + 1, work.len() as u64, Unit::Items);
+                        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                        task.at(done as u64, work.len() as u64, Unit::Items);
                     }
                 });
             }
@@ -116,12 +130,16 @@ impl Assembly<'_> {
         Ok(Done { name: name.to_owned(), segment })
     }
 
+    /// About how much there is to compress: the bytes of the images' layers.
+    fn weight(&self, work: &Work<'_>) -> u64 {
+        let names = work.images();
+        let layers = names.iter().filter_map(|name| self.images.get(name)).flat_map(|image| &image.layers);
+        layers.map(|layer| self.store.path(layer).metadata().map_or(0, |meta| meta.len())).sum()
+    }
+
     /// What decides a piece, in words.
     fn inputs(&self, work: &Work<'_>) -> Result<Vec<(String, String)>> {
-        let images = match work {
-            Work::Modules(image) => vec![(*image).to_owned()],
-            Work::Piece(piece) => piece.images.clone(),
-        };
+        let images = work.images();
         let images =
             images.iter().map(|name| Ok((format!("image {name}"), self.image(name)?.manifest.hex())));
         let mut inputs: Vec<(String, String)> = images.collect::<Result<_>>()?;

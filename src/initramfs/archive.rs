@@ -141,11 +141,11 @@ impl ArchiveHead {
         mtime: u64,
     ) -> Result<Self, Error> {
         let failed = |e| io_error(&store.tmp(), e);
-        let (head, (crc, len)) = Head::write(store, |tee| {
-            let mut tar = Stored::begin(BufWriter::with_capacity(256 * 1024, tee)).map_err(failed)?;
-            let (first, blob, len) = first;
+        let (head, (crc, len)) = Head::write(store, |blob| {
+            let mut tar = Stored::begin(BufWriter::with_capacity(256 * 1024, blob)).map_err(failed)?;
+            let (first, kernel, len) = first;
             tar.write_all(&header(first, len, mtime).map_err(failed)?).map_err(failed)?;
-            copy(&mut store.open_blob(blob)?, &mut tar).map_err(failed)?;
+            copy(&mut store.open_blob(kernel)?, &mut tar).map_err(failed)?;
             tar.write_all(&fill(len)).map_err(failed)?;
             tar.write_all(&header(name, bytes, mtime).map_err(failed)?).map_err(failed)?;
             copy(&mut store.open_blob(&begin.blob)?, &mut tar).map_err(failed)?;

@@ -5,7 +5,7 @@
 //! it, so a site's file is a copy of it with a few bytes behind.
 
 use crate::replace::Replacement;
-use crate::store::{Digest, Hasher, Store};
+use crate::store::{BlobWriter, Digest, Hasher, Store};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -59,12 +59,11 @@ impl Head {
     /// Takes what `write` writes into the store.
     pub(super) fn write<T>(
         store: &Store,
-        write: impl FnOnce(&mut Tee<&mut crate::store::BlobWriter>) -> Result<T, Error>,
+        write: impl FnOnce(&mut BlobWriter) -> Result<T, Error>,
     ) -> Result<(Self, T), Error> {
         let mut blob = store.writer()?;
-        let mut tee = Tee::new(&mut blob);
-        let made = write(&mut tee)?;
-        let state = tee.hasher.pause();
+        let made = write(&mut blob)?;
+        let state = blob.pause();
         let (blob, bytes) = blob.commit()?;
         Ok((Self { blob, bytes, state }, made))
     }

@@ -304,6 +304,11 @@ impl BlobWriter {
         self.len
     }
 
+    /// [`Hasher::pause`] behind the last byte written so far.
+    pub fn pause(&self) -> String {
+        self.hasher.pause()
+    }
+
     /// Makes the blob durable and visible; returns its digest and length in bytes.
     pub fn commit(self) -> Result<(Digest, u64), Error> {
         let digest = self.hasher.finish();
@@ -318,6 +323,12 @@ impl BlobWriter {
         disk::sync(&self.file).map_err(io)?;
         disk::place(self.file, &path).map_err(io)?;
         disk::sync_names(&path).map_err(io)?;
+        if self.len >= look::LARGE
+            && let Ok(look) = File::open(&path).and_then(|file| Look::of(&file))
+        {
+            // What was written is what was hashed: this process need not read it to know.
+            self.store.shared.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, look);
+        }
         Ok((digest, self.len))
     }
 }

@@ -210,7 +210,8 @@ fn session(root: &Path) {
     promise(Promise::Work(keys[2], contents[3].clone(), vec![contents[0].clone(), contents[2].clone()]));
     let large = put(&contents[5]);
     std::thread::sleep(SETTLED);
-    store.open_blob(&large).unwrap();
+    // As another process does: this one knows what it wrote.
+    Store::open(root).unwrap().open_blob(&large).unwrap();
     assert!(std::fs::read_dir(root.join("checked")).unwrap().count() == 1, "its look is kept");
 
     promise(Promise::Nothing);
