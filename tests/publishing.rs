@@ -2,8 +2,19 @@
 //! stick. Debian's docker-registry on loopback; skopeo and openssl read what we write.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "publishing/asked.rs"]
+mod asked;
+#[path = "support/faults.rs"]
+mod faults;
+#[path = "publishing/signed.rs"]
+mod signed;
 mod support;
+#[path = "publishing/unfinished.rs"]
+mod unfinished;
 
+use hookos::oci::registry::Options;
+use hookos::oci::repository::Repository as Remote;
+use hookos::progress::Silent;
 use hookos::store::Store;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,9 +34,6 @@ impl Lab {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::start(folder.path(), "");
-        fs::create_dir_all(folder.path().join("config/hookos")).unwrap();
-        let settings = format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host);
-        fs::write(folder.path().join("config/hookos/registries.toml"), settings).unwrap();
         let store = support::work("store");
         // One image is enough for all.
         static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -35,7 +43,23 @@ impl Lab {
             out
         });
         let out = out.clone();
-        Self { folder, registry, out, store }
+        let lab = Self { folder, registry, out, store };
+        lab.without_tls(&[&lab.registry.host]);
+        lab
+    }
+
+    /// The user says that these registries have no TLS.
+    fn without_tls(&self, hosts: &[&str]) {
+        fs::create_dir_all(self.path("config/hookos")).unwrap();
+        let text: String =
+            hosts.iter().map(|host| format!("[registry.\"{host}\"]\ntls = \"off\"\n")).collect();
+        fs::write(self.path("config/hookos/registries.toml"), text).unwrap();
+    }
+
+    /// Somebody else who writes to the registry: its repository `name`, which may end in `:tag`.
+    fn remote(&self, name: &str) -> Remote<'static> {
+        let options = Options { insecure: vec![self.registry.host.clone()], ..Options::default() };
+        Remote::open(&format!("{}/{name}", self.registry.host), &options, &Silent).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -56,10 +80,25 @@ impl Lab {
     }
 
     fn publish(&self, command: &str, more: &[&str]) -> Output {
+        self.publish_to(&self.registry.host, command, more)
+    }
+
+    fn publish_to(&self, host: &str, command: &str, more: &[&str]) -> Output {
         let out = self.out.to_str().unwrap();
-        let mut args = vec![command, "lab", "--out", out, "--publish-registry", &self.registry.host];
+        let mut args = vec![command, "lab", "--out", out, "--publish-registry", host];
         args.extend(more);
         self.hookos(&args)
+    }
+
+    /// As a machine whose store is `store`.
+    fn hookos_in(&self, store: &str, args: &[&str]) -> Output {
+        self.command(&self.path(store), args).output().unwrap()
+    }
+
+    /// The published file `name` of `reference` is the one that was built.
+    #[track_caller]
+    fn is_ours(&self, folder: &Path, name: &str) {
+        assert!(fs::read(folder.join(name)).unwrap() == fs::read(self.out.join(name)).unwrap(), "{name}");
     }
 
     /// Digests of all files of an image.
@@ -83,6 +122,23 @@ fn run(program: &str, args: &[&str]) -> String {
     ok(output.unwrap_or_else(|e| panic!("this test needs {program} (tests/run installs it): {e}")))
 }
 
+/// `sha256sum --check`, of all that the list names.
+#[track_caller]
+fn check(folder: &Path) -> String {
+    let mut command = Command::new("sha256sum");
+    ok(command.args(["--check", "--strict", "SHA256SUMS"]).current_dir(folder).output().unwrap())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hookos::store::Digest::of(bytes).hex()
+}
+
+/// A manifest as skopeo reads it.
+#[track_caller]
+fn raw_bytes(reference: &str) -> String {
+    run("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{reference}")])
+}
+
 #[test]
 fn an_image_is_published_with_what_is_to_be_known_of_it() {
     let lab = Lab::new();
@@ -91,8 +147,7 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
     assert!(said.contains("edge-orch/en/files/provisioning-hook-os:1.2.3 is published"), "{said}");
     assert!(said.contains("edge-orch/edge-node/hook-kernel:5.10."), "{said}");
     let reference = format!("{}/edge-orch/en/files/provisioning-hook-os:1.2.3", lab.registry.host);
-    let raw = run("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{reference}")]);
-    let raw: serde_json::Value = serde_json::from_str(&raw).unwrap();
+    let raw: serde_json::Value = serde_json::from_str(&raw_bytes(&reference)).unwrap();
     assert_eq!(raw["artifactType"], "application/vnd.intel.hookos.file");
     assert_eq!(raw["layers"][0]["annotations"]["org.opencontainers.image.title"], "hook_x86_64.tar.gz");
 
@@ -123,22 +178,42 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
     let seen = ok(lab.hookos(&["inspect", &reference, site.to_str().unwrap()]));
     assert!(seen.contains("site.example.com"), "{seen}");
 
-    // It comes back whole, with checksums that others can check.
+    // It comes back whole, with checksums of all that came.
     let back = lab.path("back");
-    let fresh = lab.path("fresh-store");
-    ok(lab
-        .command(&fresh, &["images", "fetch", &reference, "--out", back.to_str().unwrap()])
-        .output()
-        .unwrap());
-    for name in ["hook_x86_64.tar.gz", "manifest.json", "sbom.cdx.json"] {
-        assert_eq!(fs::read(back.join(name)).unwrap(), fs::read(lab.out.join(name)).unwrap(), "{name}");
+    ok(lab.hookos_in("fresh", &["images", "fetch", &reference, "--out", back.to_str().unwrap()]));
+    let names = ["hook_x86_64.tar.gz", "manifest.json", "sbom.cdx.json", "provenance.intoto.json"];
+    names.iter().for_each(|name| lab.is_ours(&back, name));
+    let checked = check(&back);
+    assert!(names.iter().all(|name| checked.contains(&format!("{name}: OK"))), "{checked}");
+    assert_eq!(fs::read_dir(&back).unwrap().count(), names.len() + 1);
+
+    // Each refers to the image, for whoever lists referrers.
+    let digest = format!("sha256:{}", sha256(raw_bytes(&reference).as_bytes()));
+    let list = format!("{}:{}", reference.rsplit_once(':').unwrap().0, digest.replace(':', "-"));
+    let list: serde_json::Value = serde_json::from_str(&raw_bytes(&list)).unwrap();
+    let kinds: Vec<_> =
+        list["manifests"].as_array().unwrap().iter().map(|m| m["artifactType"].as_str().unwrap()).collect();
+    for kind in ["hookos.checksums.v1", "cyclonedx+json", "hookos.record.v1+json", "in-toto+json"] {
+        assert!(kinds.iter().any(|found| found.ends_with(kind)), "{kind} is not in {kinds:?}");
     }
-    let checked = Command::new("sha256sum")
-        .args(["--check", "--ignore-missing", "SHA256SUMS"])
-        .current_dir(&back)
-        .output()
-        .unwrap();
-    assert!(ok(checked).contains("hook_x86_64.tar.gz: OK"));
+
+    // A kernel's image has as much: the files in it are what the checksums say.
+    let kernel = said.lines().find(|line| line.contains("hook-kernel:")).unwrap().split(' ').next().unwrap();
+    let about = lab.path("kernel");
+    ok(lab.hookos_in("fresh", &["images", "fetch", kernel, "--out", about.to_str().unwrap()]));
+    let bom = fs::read_to_string(about.join("sbom.cdx.json")).unwrap();
+    assert!(bom.contains("pkg:deb/debian/linux-image-"), "{bom}");
+    let layers = lab.path("layers");
+    let copied = format!("dir:{}", layers.display());
+    run(
+        "skopeo",
+        &["copy", "--insecure-policy", "--src-tls-verify=false", &format!("docker://{kernel}"), &copied],
+    );
+    let text = fs::read(layers.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:");
+    run("tar", &["-xzf", layers.join(layer).to_str().unwrap(), "-C", about.to_str().unwrap()]);
+    assert!(check(&about).contains("kernel.tar: OK"));
 
     args.push("--force");
     assert!(ok(lab.hookos(&args)).contains("is published"));
@@ -146,75 +221,6 @@ fn an_image_is_published_with_what_is_to_be_known_of_it() {
     fs::write(other.join("hook_x86_64.tar.gz"), "other").unwrap();
     let mixed = lab.hookos(&args);
     assert!(String::from_utf8_lossy(&mixed.stderr).contains("not the one"), "{mixed:?}");
-}
-
-#[test]
-fn a_signature_is_checked_by_us_and_by_others() {
-    let lab = Lab::new();
-    let (key, public) = (lab.path("cosign.key"), lab.path("cosign.pub"));
-    let (key, public) = (key.to_str().unwrap(), public.to_str().unwrap());
-    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]);
-    run("openssl", &["pkey", "-in", key, "-pubout", "-out", public]);
-    let said = ok(lab.publish("artifact-publish", &["--sign-key", key]));
-    assert_eq!(said.matches("\n  signed").count(), 2, "{said}");
-    let again = ok(lab.publish("artifact-publish", &["--sign-key", key]));
-    assert_eq!((again.matches("was there").count(), again.matches("\n  signed").count()), (2, 2), "{again}");
-
-    let kernel = said.lines().find(|line| line.contains("hook-kernel:")).unwrap();
-    let kernel = kernel.split(' ').next().unwrap();
-    let fresh = lab.path("fresh");
-    ok(lab.command(&fresh, &["images", "pull", kernel, "--verify-key", public]).output().unwrap());
-
-    // An implementation of its own: openssl, on what cosign's specification says is signed.
-    let digest = said.lines().find(|line| line.contains("hook-kernel:")).unwrap().rsplit(' ').next().unwrap();
-    let repository = kernel.rsplit_once(':').unwrap().0;
-    let signature = format!("docker://{repository}:{}.sig", digest.replace(':', "-"));
-    let raw = run("skopeo", &["inspect", "--raw", "--tls-verify=false", &signature]);
-    let raw: serde_json::Value = serde_json::from_str(&raw).unwrap();
-    let layer = &raw["layers"][0];
-    let folder = format!("dir:{}", lab.path("signature").display());
-    run("skopeo", &["copy", "--insecure-policy", "--src-tls-verify=false", &signature, &folder]);
-    let statement =
-        lab.path("signature").join(layer["digest"].as_str().unwrap().trim_start_matches("sha256:"));
-    let text = fs::read_to_string(&statement).unwrap();
-    assert!(text.contains(digest) && text.contains("cosign container image signature"), "{text}");
-    fs::write(
-        lab.path("sig.b64"),
-        layer["annotations"]["dev.cosignproject.cosign/signature"].as_str().unwrap(),
-    )
-    .unwrap();
-    let (encoded, plain) = (lab.path("sig.b64"), lab.path("sig"));
-    run(
-        "openssl",
-        &["base64", "-d", "-A", "-in", encoded.to_str().unwrap(), "-out", plain.to_str().unwrap()],
-    );
-    let checked = run(
-        "openssl",
-        &[
-            "dgst",
-            "-sha256",
-            "-verify",
-            public,
-            "-signature",
-            plain.to_str().unwrap(),
-            statement.to_str().unwrap(),
-        ],
-    );
-    assert!(checked.contains("Verified OK"), "{checked}");
-
-    // Another key is refused, for images and for artifacts.
-    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]);
-    run("openssl", &["pkey", "-in", key, "-pubout", "-out", public]);
-    let refused = lab.command(&fresh, &["images", "pull", kernel, "--verify-key", public]).output().unwrap();
-    assert!(!refused.status.success(), "{refused:?}");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no signature of this key"), "{refused:?}");
-    let image = format!(
-        "{}/edge-orch/en/files/provisioning-hook-os:{}",
-        lab.registry.host,
-        env!("CARGO_PKG_VERSION")
-    );
-    let refused = lab.command(&fresh, &["images", "fetch", &image, "--verify-key", public]).output().unwrap();
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no signature of this key"), "{refused:?}");
 }
 
 #[test]

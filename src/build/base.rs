@@ -66,7 +66,9 @@ impl Request<'_> {
         // A relative path is another file for another profile.
         let definition = self.site.definition(self.root).display().to_string();
         let tarball = self.site.path(Id::KernelTarball, self.root).unwrap_or_default();
-        said.chain([definition, tarball.display().to_string()]).collect::<Vec<_>>().join("\n")
+        let key = self.site.path(Id::VerifyKey, self.root).unwrap_or_default();
+        let paths = [definition, tarball.display().to_string(), key.display().to_string()];
+        said.chain(paths).collect::<Vec<_>>().join("\n")
     }
 
     /// Makes the base, or finds it in the store. What turns out to be damaged there is made anew.
@@ -222,26 +224,24 @@ fn inputs(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec
         }
     }
     add("image", KERNEL.to_owned(), kernel.image.manifest);
-    for record in &kernel.packages {
-        let p = &record.package;
-        add("package", format!("{}_{}_{}", p.name, p.version, p.architecture), p.sha256);
-    }
-    for input in &kernel.inputs {
-        add("kernel", input.name.clone(), input.sha256);
-    }
+    inputs.extend(kernel_inputs(kernel));
     inputs
+}
+
+/// What went into a kernel.
+pub fn kernel_inputs(kernel: &kernel::image::Built) -> Vec<Input> {
+    let packages = kernel.packages.iter().map(|record| {
+        let p = &record.package;
+        (format!("{}_{}_{}", p.name, p.version, p.architecture), p.sha256)
+    });
+    let own = kernel.inputs.iter().map(|input| (input.name.clone(), input.sha256));
+    let input = |kind: &str, (name, digest)| Input { kind: kind.to_owned(), name, digest };
+    packages.map(|p| input("package", p)).chain(own.map(|i| input("kernel", i))).collect()
 }
 
 /// The same for the SBOM: each part, and which image it is in.
 fn parts(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<(Part, String)> {
     let mut parts = Vec::new();
-    let package = |name: &str, version: &str, architecture: &str, sha256: &Digest| Part {
-        origin: Origin::Debian,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: Some(architecture.to_owned()),
-        sha256: Some(sha256.hex()),
-    };
     for (name, ready) in ready {
         match &ready.built {
             Some(built) => {
@@ -271,6 +271,23 @@ fn parts(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<
             )),
         }
     }
+    parts.extend(kernel_parts(kernel));
+    parts
+}
+
+fn package(name: &str, version: &str, architecture: &str, sha256: &Digest) -> Part {
+    Part {
+        origin: Origin::Debian,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: Some(architecture.to_owned()),
+        sha256: Some(sha256.hex()),
+    }
+}
+
+/// The parts of a kernel.
+pub fn kernel_parts(kernel: &kernel::image::Built) -> Vec<(Part, String)> {
+    let mut parts = Vec::new();
     for record in &kernel.packages {
         let p = &record.package;
         parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), KERNEL.to_owned()));

@@ -18,11 +18,11 @@ use crate::initramfs::compress::Compression;
 use crate::initramfs::cpio::Inodes;
 use crate::initramfs::segment::Options;
 use crate::linuxkit::{self, Definition, LINUXKIT_TIME, Plan, Planning};
+use crate::oci::signature::VerifyingKey;
 use crate::oci::{self, Image};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
-use crate::site::ResolvedSite;
-use crate::site::{certificates, proxies};
+use crate::site::{Id, ResolvedSite, certificates, proxies};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -253,11 +253,16 @@ impl Request<'_> {
         Settings { mirror: self.site.debian_mirror(), security_mirror: self.site.debian_security_mirror() }
     }
 
+    /// How registries are spoken to for this site.
+    pub(super) fn registry(&self) -> Result<oci::registry::Options> {
+        registry(self.site, self.root)
+    }
+
     pub(super) fn context(&self) -> Result<component::Context> {
         let context = component::Context::new(self.store, self.root, &self.archive(), self.locks);
         Ok(context
             .with_epoch(epoch())
-            .with_registry(oci::registry::Options::of_user(self.root)?)
+            .with_registry(self.registry()?)
             .with_proxies(proxies::arguments(self.site)))
     }
 
@@ -299,6 +304,12 @@ pub(super) fn hindrance(definition: &component::Definition) -> Option<Problem> {
     let component::Source::Dockerfile(dockerfile) = &definition.source else { return None };
     let problem = component::dockerfile::connect(&dockerfile.path).err()?;
     Some(problem.while_doing(format!("component {} needs Docker", definition.name)))
+}
+
+/// How registries are spoken to: as this user and the project in `root` say, and with the site's key.
+pub fn registry(site: &ResolvedSite, root: &Path) -> Result<oci::registry::Options> {
+    let verify = site.path(Id::VerifyKey, root).map(|file| VerifyingKey::read(&file)).transpose()?;
+    Ok(oci::registry::Options { verify, ..oci::registry::Options::of_user(root)? })
 }
 
 /// The images that a definition names, apart from the kernel's, as the plan names them; sorted.

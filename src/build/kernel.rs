@@ -120,7 +120,7 @@ impl Request<'_> {
                 ("debian".to_owned(), plan.and_then(|plan| plan.find(self.store)))
             }
             KernelSource::Source => match self.source_plan() {
-                Ok(plan) => (plan.tag.clone(), plan.find(self.store)),
+                Ok(plan) => (plan.tag.clone(), self.stored(&plan).ok().flatten()),
                 Err(_) => ("source".to_owned(), None),
             },
         }
@@ -138,7 +138,7 @@ impl Request<'_> {
             all.push(place("Debian", plan.version().to_owned(), stored, "to be fetched as packages"));
         }
         if let Ok(plan) = self.source_plan() {
-            let stored = plan.find(self.store).is_some();
+            let stored = matches!(self.stored(&plan), Ok(Some(_)));
             all.push(place("source", plan.tag, stored, "not in the store"));
         }
         all
@@ -171,7 +171,7 @@ impl Request<'_> {
 
     /// Whether a registry has a tag, or in one line why it cannot say.
     fn peek(&self, reference: &str, tag: &str) -> std::result::Result<bool, String> {
-        let options = registry::Options::of_user(self.root).map_err(|problem| problem.what().to_owned())?;
+        let options = self.registry().map_err(|problem| problem.what().to_owned())?;
         let found = Repository::reading(reference, &options, &Silent).and_then(|there| there.peek(tag));
         match found {
             Ok(found) => Ok(found.is_some()),
@@ -228,13 +228,21 @@ impl Request<'_> {
         Ok(built)
     }
 
+    /// The kernel of a plan, if the store has it. One that was pulled must be signed where that is asked for.
+    fn stored(&self, plan: &Plan) -> Result<Option<Built>> {
+        let Some((name, built)) = plan.named(self.store) else { return Ok(None) };
+        let trusted =
+            !built.was_pulled() || registry::is_trusted(self.store, &name, &built.image, &self.registry()?)?;
+        Ok(Some(built).filter(|_| trusted))
+    }
+
     fn source_kernel(&self, plan: &Plan, item: &Task<'_>, absent: Absent) -> Result<Built> {
-        if let Some(built) = plan.find(self.store) {
+        if let Some(built) = self.stored(plan)? {
             return Ok(built);
         }
         let mut reason = None;
         if let Some(reference) = plan.reference() {
-            match plan.pull(&reference, self.store, &self.context()?.registry, item) {
+            match plan.pull(&reference, self.store, &self.registry()?, item) {
                 Ok(built) => return Ok(built),
                 Err(problem) => {
                     item.log(&format!("warning: {problem}"));

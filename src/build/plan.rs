@@ -4,6 +4,7 @@ use super::event::Stage;
 use super::image::{KERNEL, Request, hindrance, names};
 use super::manifest;
 use crate::component;
+use crate::kernel::image::Built;
 use crate::oci::Image;
 use crate::problem::{Problem, Result};
 use serde::Serialize;
@@ -75,9 +76,9 @@ impl fmt::Display for Row {
 }
 
 impl Request<'_> {
-    /// The kernel of a build with its tag, if the store has it.
-    pub fn kernel_image(&self) -> Option<(String, Image)> {
-        self.find_kernel().1.map(|built| (built.tag, built.image))
+    /// The kernel of a build, if the store has it.
+    pub fn kernel_here(&self) -> Option<Built> {
+        self.find_kernel().1
     }
 
     /// What a build would do and leave. Makes nothing, and asks nobody but the Docker engine, if a component

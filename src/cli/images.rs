@@ -104,7 +104,7 @@ pub fn run(args: ImagesArgs, context: &Context) -> Result<()> {
             pull(&store, &references, refresh, verify_key.as_deref(), context)
         }
         ImagesCommand::Fetch { reference, out, verify_key } => {
-            let verify = verify_key.as_deref().map(verifying_key).transpose()?;
+            let verify = verify_key.as_deref().map(VerifyingKey::read).transpose()?;
             let options = registry::Options { verify, ..context.registry()? };
             let progress = Short::start(context)?;
             progress.say(&format!("fetching {reference}"));
@@ -180,7 +180,7 @@ fn pull(
     key: Option<&Path>,
     context: &Context,
 ) -> Result<()> {
-    let verify = key.map(verifying_key).transpose()?;
+    let verify = key.map(VerifyingKey::read).transpose()?;
     let options = registry::Options { refresh, verify, ..context.registry()? };
     let progress = Short::start(context)?;
     let mut rows = Vec::new();
@@ -193,15 +193,6 @@ fn pull(
     drop(progress);
     let text: Vec<String> = rows.iter().map(|(name, digest)| format!("{name}  {digest}")).collect();
     context.answer(&rows, &text.join("\n"))
-}
-
-/// Reads the key that signatures are checked with.
-pub fn verifying_key(file: &Path) -> Result<VerifyingKey> {
-    VerifyingKey::read(file).map_err(|e| {
-        Problem::usage("this key cannot be used")
-            .because(e)
-            .remedy("`cosign generate-key-pair` makes a pair of keys")
-    })
 }
 
 fn unknown(store: &Store, name: &str) -> Problem {

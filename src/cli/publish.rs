@@ -4,6 +4,7 @@ use super::context::Context;
 use super::render::Short;
 use crate::build::image::Request;
 use crate::debian::lock::Mode;
+use crate::kernel::image::Built;
 use crate::oci::signature::{PASSWORD, SigningKey};
 use crate::problem::{Problem, Result};
 use crate::publish::{Published, Publisher};
@@ -57,7 +58,7 @@ pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
     };
     let field = |id: Id| site.text(id).unwrap_or_default();
     let kernel = kernel
-        .map(|(tag, image)| (format!("{registry}/{}:{tag}", field(Id::PublishKernelRepository)), image));
+        .map(|built| (format!("{registry}/{}:{}", field(Id::PublishKernelRepository), built.tag), built));
     let image = (what != What::Kernel)
         .then(|| format!("{registry}/{}:{}", field(Id::PublishRepository), field(Id::PublishVersion)));
     if context.dry_run {
@@ -75,8 +76,8 @@ pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
         progress: &progress,
     };
     let mut done: Vec<Published> = Vec::new();
-    if let Some((target, image)) = kernel {
-        done.push(publisher.kernel(&image, &target)?);
+    if let Some((target, built)) = kernel {
+        done.push(publisher.kernel(&built, &target)?);
     }
     if let Some(target) = image {
         done.push(publisher.image(&out, &target)?);
@@ -87,15 +88,10 @@ pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
 }
 
 /// The kernel that the profile's build uses, from the store.
-fn kernel(
-    site: &ResolvedSite,
-    store: &crate::store::Store,
-    out: &Path,
-    context: &Context,
-) -> Result<(String, crate::oci::Image)> {
+fn kernel(site: &ResolvedSite, store: &crate::store::Store, out: &Path, context: &Context) -> Result<Built> {
     let request =
         Request { root: &context.root, out, store, site, locks: Mode::Default, jobs: 1, cache: None };
-    request.kernel_image().ok_or_else(|| {
+    request.kernel_here().ok_or_else(|| {
         Problem::usage("the profile's kernel is not in the store")
             .remedy(format!("build the profile first: hookos build {}", site.name))
     })
@@ -103,9 +99,5 @@ fn kernel(
 
 fn signing_key(file: &Path) -> Result<SigningKey> {
     let password = std::env::var(PASSWORD).ok();
-    SigningKey::read(file, password.as_deref()).map_err(|e| {
-        Problem::usage("nothing can be signed with this key")
-            .because(e)
-            .remedy("`cosign generate-key-pair` or openssl makes one; docs/publishing.md shows how")
-    })
+    Ok(SigningKey::read(file, password.as_deref())?)
 }

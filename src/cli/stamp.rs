@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::render::Short;
 use crate::build::files::Artifact;
+use crate::build::image::registry;
 use crate::build::stamp::{Base, Request};
-use crate::oci::registry;
 use crate::problem::{Problem, Result};
 use crate::publish::Named;
 use crate::site::{FieldFlags, certificates};
@@ -28,9 +28,6 @@ pub struct StampArgs {
     /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
     #[arg(long, short, default_value = "lab", value_name = "PROFILE")]
     profile: String,
-    /// Refuse a published image that is not signed with this key (PEM; as `cosign.pub`).
-    #[arg(long, env = "HOOKOS_VERIFY_KEY", value_name = "FILE")]
-    verify_key: Option<PathBuf>,
     /// Where the files go instead of out/PROFILE.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -46,8 +43,7 @@ pub fn run(args: StampArgs, context: &Context) -> Result<()> {
     let certificates = certificates::of_site(&site, &context.root, certificates::now())?;
     let out = args.out.unwrap_or_else(|| context.out(&site.name));
     let store = context.store()?;
-    let verify = args.verify_key.as_deref().map(super::images::verifying_key).transpose()?;
-    let options = registry::Options { verify, ..context.registry()? };
+    let options = registry(&site, &context.root)?;
     let progress = Short::start(context)?;
     let named = |image: &Path| Named::find(image, &store, &options, &progress);
     let named = args.image.as_deref().map(named).transpose()?;

@@ -67,6 +67,11 @@ impl Built {
         there.then_some(Self { cached: true, ..built })
     }
 
+    /// Whether it was made elsewhere: all that is known of its inputs is the image itself.
+    pub fn was_pulled(&self) -> bool {
+        self.inputs.iter().any(|input| input.sha256 == self.image.manifest)
+    }
+
     /// Keeps what is known of a kernel below its key.
     pub fn keep(&self, store: &Store, key: &Key) -> Result<()> {
         let text = serde_json::to_vec(self)

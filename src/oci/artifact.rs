@@ -11,7 +11,8 @@ use crate::store::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// The annotation that holds a file's name.
@@ -100,6 +101,11 @@ impl Manifest {
         }
     }
 
+    /// The same manifest has the same bytes.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
+        Ok(sorted_json(self, "of an artifact")?)
+    }
+
     /// Reads the manifest `what`.
     pub fn read(what: &str, bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |why: String| Error::Content { what: what.to_owned(), why };
@@ -140,7 +146,12 @@ impl Artifact {
             }),
             annotations: self.annotations.clone(),
         };
-        Ok(sorted_json(&manifest, "of an artifact")?)
+        manifest.bytes()
+    }
+
+    /// All that its manifest names.
+    pub fn blobs(&self) -> Vec<Blob> {
+        self.files.iter().map(|file| file.blob.clone()).chain([empty()]).collect()
     }
 }
 
@@ -155,8 +166,7 @@ impl Repository<'_> {
     pub fn put_artifact(&self, artifact: &Artifact, tag: Option<&str>) -> Result<(Found, Sent), Error> {
         let bytes = artifact.manifest()?;
         let digest = Digest::of(&bytes);
-        let blobs: Vec<Blob> = artifact.files.iter().map(|file| file.blob.clone()).chain([empty()]).collect();
-        let sent = self.put_blobs(&blobs, None)?;
+        let sent = self.put_blobs(&artifact.blobs(), None)?;
         let name = tag.map_or_else(|| digest.to_string(), str::to_owned);
         let noted = self.put_manifest(&name, MANIFEST, &bytes)?;
         let found = Found { digest, media_type: MANIFEST.to_owned(), size: bytes.len() as u64 };

@@ -62,6 +62,7 @@ pub mod registries;
 pub mod registry;
 pub mod repository;
 pub mod signature;
+mod sigstore_bundle;
 #[cfg(test)]
 mod stand_in;
 mod trust;

@@ -4,6 +4,7 @@
 //! the same bytes, so an image has one digest wherever it was built.
 
 use super::Image;
+use super::artifact::Manifest;
 use super::image::sorted_json;
 use super::import::Error;
 use super::registry::{Options, parse, pinned};
@@ -51,6 +52,14 @@ pub struct Packed {
 impl Packed {
     pub fn digest(&self) -> Digest {
         Digest::of(&self.manifest)
+    }
+
+    /// Adds an annotation to the manifest, which has another digest then.
+    pub fn annotate(&mut self, name: String, text: String) -> Result<(), Error> {
+        let mut manifest = Manifest::read("an image that is pushed", &self.manifest)?;
+        manifest.annotations.insert(name, text);
+        self.manifest = manifest.bytes()?;
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One TOML file for each user and one for the project; docs/registries.md describes it.
 
+use super::signature::VerifyingKey;
 use crate::problem::{Problem, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -37,11 +38,19 @@ pub struct Registry {
     /// `host[:port][/prefix]` of places that are asked first, in order.
     pub mirrors: Vec<String>,
     pub silence: Duration,
+    /// What is taken from it must be signed with this key.
+    pub verify: Option<VerifyingKey>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { tls: Tls::default(), certificates: Vec::new(), mirrors: Vec::new(), silence: SILENCE }
+        Self {
+            tls: Tls::default(),
+            certificates: Vec::new(),
+            mirrors: Vec::new(),
+            silence: SILENCE,
+            verify: None,
+        }
     }
 }
 
@@ -66,6 +75,7 @@ struct Entry {
     #[serde(default)]
     mirrors: Vec<toml::Spanned<String>>,
     silence_seconds: Option<toml::Spanned<u64>>,
+    verify_key: Option<toml::Spanned<PathBuf>>,
 }
 
 impl Registries {
@@ -136,6 +146,10 @@ impl Registries {
                     return Err(at(seconds.span().start, Problem::usage(what)));
                 }
                 registry.silence = Duration::from_secs(seconds.into_inner());
+            }
+            if let Some(file) = entry.verify_key {
+                let key = VerifyingKey::read(&folder.join(file.get_ref()));
+                registry.verify = Some(key.map_err(|e| at(file.span().start, e.into()))?);
             }
             all.insert(canonical(&host).to_owned(), registry);
         }
@@ -210,6 +224,7 @@ mod tests {
             ("[registry.\"r.test\"]\nca = [\"empty.pem\"]\n", 2, "holds no certificate"),
             ("[registry.\"r.test\"]\nmirrors = [\"https://m.test\"]\n", 2, "not the name of a mirror"),
             ("[registry.\"r.test\"]\nsilence_seconds = 0\n", 2, "silence_seconds"),
+            ("[registry.\"r.test\"]\nverify_key = \"empty.pem\"\n", 2, "not a public key"),
         ] {
             let problem = Registries::parse(&path, text).unwrap_err();
             assert_eq!(problem.place().and_then(|p| p.line), Some(line), "{problem}");

@@ -32,7 +32,8 @@ pub struct Options {
     pub platform: Platform,
     /// Asks the registry even where the reference was pulled before.
     pub refresh: bool,
-    /// What is pulled must be signed with this key.
+    /// What is taken from any registry must be signed with this key; without it, with the one that
+    /// `registries` has for that registry.
     pub verify: Option<VerifyingKey>,
 }
 
@@ -41,6 +42,11 @@ impl Options {
     pub fn of_user(root: &std::path::Path) -> crate::problem::Result<Self> {
         let registries = Registries::of_user(root)?;
         Ok(Self { credentials: Credentials::of_user(), registries, ..Self::default() })
+    }
+
+    /// The key that must have signed what is taken from a registry.
+    pub fn key(&self, host: &str) -> Option<VerifyingKey> {
+        self.verify.clone().or_else(|| self.registries.get(host).verify)
     }
 }
 
@@ -113,28 +119,35 @@ pub fn pull(
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
     let parsed = parse(reference)?;
-    let trusted = |image: &Image| match &options.verify {
-        None => true,
-        Some(key) => store.work(&signed(key, &image.manifest)).is_some(),
-    };
-    if let Some(image) =
-        recall(store, &parsed, &options.platform).filter(|image| !options.refresh && trusted(image))
-    {
+    let key = options.key(parsed.registry());
+    let here = recall(store, &parsed, &options.platform)
+        .filter(|image| !options.refresh && was_signed(store, image, key.as_ref()));
+    if let Some(image) = here {
         return Ok(image);
     }
     let repository = Repository::reading(reference, options, progress)?;
     let document = repository.first_document()?;
-    if let Some(key) = &options.verify {
+    if let Some(key) = &key {
         signature::verify(&repository, &Digest::of(&document), key)?;
     }
     let image = acquire(store, &repository, document.clone(), &options.platform, progress)?;
-    if let Some(key) = &options.verify {
+    if let Some(key) = &key {
         store.set_work(&signed(key, &image.manifest), &image.manifest)?;
     }
     // An index is what a digest may name.
     store.put(&document)?;
     store.set_name(&name(&parsed, &options.platform), &image.manifest)?;
     Ok(image)
+}
+
+/// Whether an image that the store has from `reference` may be used: it was signed with the key that is asked
+/// for, if one is.
+pub fn is_trusted(store: &Store, reference: &str, image: &Image, options: &Options) -> Result<bool, Error> {
+    Ok(was_signed(store, image, options.key(parse(reference)?.registry()).as_ref()))
+}
+
+fn was_signed(store: &Store, image: &Image, key: Option<&VerifyingKey>) -> bool {
+    key.is_none_or(|key| store.work(&signed(key, &image.manifest)).is_some())
 }
 
 /// The check of an image's signature, as a piece of work.

@@ -63,6 +63,11 @@ impl<'a> Repository<'a> {
         }
     }
 
+    /// `host` or `host:port` of its own registry.
+    pub fn host(&self) -> &str {
+        self.reference.registry()
+    }
+
     /// Where it is written to.
     pub(super) fn own(&self) -> &Endpoint<'a> {
         self.places.own()

@@ -1,16 +1,19 @@
 //! Signatures of images and artifacts, as cosign makes them with a key of one's own.
 //!
 //! A signature is kept beside what it signs, under the tag `sha256-<hex>.sig`: an image whose layers are
-//! statements ("simple signing" JSON that names the digest), each with its signature as an annotation.
+//! statements ("simple signing" JSON that names the digest), each with its signature as an annotation. So every
+//! version of cosign reads it. What cosign 3 writes itself is read too: [`sigstore_bundle`].
 //!
 //! Sources: cosign's SIGNATURE_SPEC.md and containers-signature(5) for the statement; RFC 5208 and RFC 5480
 //! for keys; Go's crypto `ecdsa.SignASN1` (ECDSA P-256 over SHA-256, ASN.1). A private key that cosign wrote
 //! is locked by scrypt (RFC 7914) and NaCl's secretbox (XSalsa20, Poly1305).
 
-use super::artifact::{Manifest, Part};
+use super::artifact::{MANIFEST, Manifest, Part};
 use super::image::sorted_json;
 use super::import::Error;
 use super::repository::{Blob, Found, Repository};
+use super::sigstore_bundle;
+use crate::problem::Problem;
 use crate::store::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +31,6 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The variable that holds the password of a private key, as cosign has it.
 pub const PASSWORD: &str = "COSIGN_PASSWORD";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const STATEMENT: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
@@ -47,6 +49,14 @@ pub struct VerifyingKey(Vec<u8>);
 pub struct BadKey {
     file: String,
     why: String,
+}
+
+impl From<BadKey> for Problem {
+    fn from(error: BadKey) -> Self {
+        Self::usage("this key cannot be used").because(error).remedy(
+            "`cosign generate-key-pair` or openssl makes a pair of keys; docs/publishing.md shows how",
+        )
+    }
 }
 
 fn bad<'f>(file: &'f Path) -> impl Fn(&str) -> BadKey + 'f {
@@ -75,7 +85,7 @@ impl SigningKey {
         };
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der, &SystemRandom::new());
         key.map(Self).map_err(|_| {
-            bad("it is no ECDSA key on P-256; `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one")
+            bad("it is not an ECDSA P-256 key; `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one")
         })
     }
 
@@ -103,12 +113,12 @@ impl VerifyingKey {
         let point = info.subject_public_key.data.to_vec();
         // An uncompressed point of P-256. Source: RFC 5480, section 2.2.
         if point.len() != 65 || point[0] != 4 {
-            return Err(bad("it is no ECDSA key on P-256"));
+            return Err(bad("it is not an ECDSA P-256 key"));
         }
         Ok(Self(point))
     }
 
-    fn accepts(&self, statement: &[u8], signature: &str) -> bool {
+    pub(super) fn accepts(&self, statement: &[u8], signature: &str) -> bool {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0);
         STANDARD.decode(signature).is_ok_and(|signature| key.verify(statement, &signature).is_ok())
     }
@@ -204,7 +214,7 @@ fn tag(digest: &Digest) -> String {
 /// Signs what the repository has under this digest. Says whether it had to: a signature of the same key is
 /// not repeated.
 pub fn sign(repository: &Repository<'_>, found: &Found, key: &SigningKey) -> Result<bool, Error> {
-    if verified(repository, &found.digest, &key.public())? {
+    if stated(repository, &found.digest, &key.public())? {
         return Ok(false);
     }
     let tag = tag(&found.digest);
@@ -232,21 +242,24 @@ pub fn sign(repository: &Repository<'_>, found: &Found, key: &SigningKey) -> Res
         artifact_type: None,
     };
     repository.put_blobs(&[statement, config], None)?;
-    let manifest = sorted_json(&Manifest::of_image(part, layers), "of a signature")?;
+    let manifest = Manifest::of_image(part, layers).bytes()?;
     repository.put_manifest(&tag, MANIFEST, &manifest)?;
     Ok(true)
 }
 
 /// Fails unless the repository has a signature of this key on the digest.
 pub fn verify(repository: &Repository<'_>, digest: &Digest, key: &VerifyingKey) -> Result<(), Error> {
-    if verified(repository, digest, key)? {
+    let first = stated(repository, digest, key);
+    if matches!(first, Ok(true)) || bundled(repository, digest, key)? {
         return Ok(());
     }
-    let why = "it has no signature of this key (hookos and `cosign sign --key` make them)".to_owned();
+    first?;
+    let why = "it has no signature of this key (`--sign-key` and `cosign sign --key` make them)".to_owned();
     Err(Error::Content { what: format!("{}@{digest}", repository.name()), why })
 }
 
-fn verified(repository: &Repository<'_>, digest: &Digest, key: &VerifyingKey) -> Result<bool, Error> {
+/// Whether a signature of the key is kept under the tag of signatures.
+fn stated(repository: &Repository<'_>, digest: &Digest, key: &VerifyingKey) -> Result<bool, Error> {
     let Some((_, manifest)) = repository.artifact(&tag(digest))? else { return Ok(false) };
     for layer in manifest.layers.iter().filter(|layer| layer.media_type == STATEMENT) {
         let Some(signature) = layer.annotations.get(SIGNATURE) else { continue };
@@ -256,6 +269,24 @@ fn verified(repository: &Repository<'_>, digest: &Digest, key: &VerifyingKey) ->
             && speaks_of(&statement, digest)
         {
             return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a signature of the key refers to the digest.
+fn bundled(repository: &Repository<'_>, digest: &Digest, key: &VerifyingKey) -> Result<bool, Error> {
+    let is_bundle = |kind: &str| kind.starts_with(sigstore_bundle::TYPE);
+    for referrer in repository.referrers(digest, None)? {
+        if !referrer.artifact_type.as_deref().is_some_and(is_bundle) {
+            continue;
+        }
+        let Some((_, manifest)) = repository.artifact(&referrer.digest.to_string())? else { continue };
+        for layer in manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type)) {
+            let bundle = repository.document(&format!("blobs/{}", layer.digest))?;
+            if bundle.is_some_and(|bundle| sigstore_bundle::signs(&bundle, digest, key)) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -285,6 +316,23 @@ mod tests {
         sealed[20] ^= 1;
         assert_eq!(open_box(&key, &nonce, &sealed), None);
         assert_eq!(open_box(&key, &nonce, &sealed[..10]), None);
+    }
+
+    /// tests/publishing/cosign.key was made by PyNaCl and Python's hashlib, as `cosign generate-key-pair` makes one.
+    #[test]
+    fn a_locked_key_of_cosign_opens_with_its_password_alone() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/publishing");
+        let file = folder.join("cosign.key");
+        let key = SigningKey::read(&file, Some("correct horse")).unwrap();
+        assert_eq!(key.public(), VerifyingKey::read(&folder.join("cosign.pub")).unwrap());
+        let why = |password| SigningKey::read(&file, password).err().unwrap().to_string();
+        assert!(why(Some("correct hors")).contains("the password does not open it"));
+        assert!(why(None).contains(PASSWORD));
+        // An older cosign calls it so.
+        let older = tempfile::NamedTempFile::new().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap().replace("SIGSTORE", "COSIGN");
+        std::fs::write(older.path(), text).unwrap();
+        assert_eq!(SigningKey::read(older.path(), Some("correct horse")).unwrap().public(), key.public());
     }
 
     #[test]

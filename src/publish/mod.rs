@@ -2,34 +2,34 @@
 //! from it as files.
 //!
 //! An image is an artifact as HookOS has always published it: type `application/vnd.intel.hookos.file`, one
-//! file `hook_x86_64.tar.gz` whose name is its title. Checksums, SBOM and build record refer to it.
-//! docs/publishing.md.
+//! file `hook_x86_64.tar.gz` whose name is its title. [`attached`] is what goes with it, [`fetch`] is the
+//! way back. docs/publishing.md.
 
-use crate::build::image::{ARCHIVE, SBOM};
+pub mod attached;
+mod fetch;
+
+pub use fetch::{Named, fetch};
+
+use crate::build::files::Artifact as Made;
+use crate::build::image::ARCHIVE;
 use crate::build::manifest::{self, Manifest};
-use crate::oci::artifact::{Artifact, File};
+use crate::kernel::image::Built;
+use crate::oci::artifact::{Artifact, File, MANIFEST};
 use crate::oci::import::Error;
-use crate::oci::registry::{self, Options};
+use crate::oci::push;
+use crate::oci::registry::Options;
 use crate::oci::repository::{Blob, Found, Repository, Sent};
 use crate::oci::signature::{self, SigningKey};
-use crate::oci::{Image, push};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::store::{Digest, Store};
-use std::fs;
-use std::path::{Path, PathBuf};
+use attached::Attached;
+use std::path::Path;
 
 /// The type of a published image.
 pub const TYPE: &str = "application/vnd.intel.hookos.file";
 /// The media type that ORAS gives a file of which nothing is said.
 const FILE: &str = "application/vnd.oci.image.layer.v1.tar";
-/// The checksums of all files of the image, as `sha256sum --check` reads them.
-pub const CHECKSUMS: &str = "application/vnd.hookos.checksums.v1";
-pub const CHECKSUMS_FILE: &str = "SHA256SUMS";
-/// `manifest.json`: every input of the image by digest.
-pub const RECORD: &str = "application/vnd.hookos.record.v1+json";
-/// Source: the media type that CycloneDX has registered.
-pub const SBOM_TYPE: &str = "application/vnd.cyclonedx+json";
 
 /// Something that is in a registry now.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -37,9 +37,9 @@ pub struct Published {
     /// `host/repository:tag`.
     pub reference: String,
     pub digest: Digest,
-    /// Whether the tag named the same before.
+    /// Whether the tag was there before, and was left as it was.
     pub unchanged: bool,
-    /// Types of what refers to it.
+    /// Types of what was attached to it.
     pub attached: Vec<String>,
     pub signed: bool,
     pub sent: Sent,
@@ -69,210 +69,150 @@ pub struct Publisher<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// Something that is to be published, as it travels.
+struct Parcel {
+    manifest: Vec<u8>,
+    blobs: Vec<Blob>,
+    attached: Attached,
+}
+
+/// The place that something is published to, and what is there.
+struct Target<'a> {
+    repository: Repository<'a>,
+    /// `host/repository:tag`.
+    reference: String,
+    before: Option<Found>,
+}
+
 impl Publisher<'_> {
-    fn open<'p>(&'p self, target: &str) -> Result<Repository<'p>> {
-        Repository::open(target, self.options, self.progress).map_err(|e| self.failed(target)(e))
+    fn open(&self, target: &str) -> Result<Target<'_>> {
+        let failed = self.failed(target);
+        let repository = Repository::open(target, self.options, self.progress).map_err(&failed)?;
+        let before = repository.find(repository.tag()).map_err(&failed)?;
+        let reference = format!("{}:{}", repository.name(), repository.tag());
+        Ok(Target { repository, reference, before })
     }
 
     fn failed<'t>(&self, target: &'t str) -> impl Fn(Error) -> Problem + 't {
         move |error| Problem::from(error).while_doing(format!("{target} was not published"))
     }
 
-    /// A tag that names something else is left alone, unless force is used.
-    fn may_write(&self, repository: &Repository<'_>, digest: &Digest) -> Result<bool> {
-        let target = format!("{}:{}", repository.name(), repository.tag());
-        let before = repository.find(repository.tag()).map_err(self.failed(&target))?;
-        match before {
-            Some(found) if found.digest == *digest => Ok(false),
-            Some(found) if !self.force => {
-                Err(Problem::new(format!("{target} is something else already: {}", found.digest)).remedy(
-                    "publish under another version (--publish-version), or overwrite it with --force",
-                ))
-            }
-            _ => Ok(true),
-        }
-    }
-
     /// Publishes the image that a build left in `out` as `target` (`host/repository:tag`).
     pub fn image(&self, out: &Path, target: &str) -> Result<Published> {
         let made = Manifest::read(out)?.artifacts;
-        let archive = out.join(ARCHIVE);
-        self.progress.log(&format!("reading {}", archive.display()));
-        let blob = blob_of(&archive)?;
-        let stated = made.iter().find(|made| made.name == ARCHIVE);
-        if stated.is_none_or(|stated| stated.sha256 != blob.digest) {
-            return Err(Problem::new("the archive is not the one that manifest.json is about")
-                .in_file(&archive)
-                .remedy("build the profile again, then publish"));
-        }
+        let archive = made.iter().find(|made| made.name == ARCHIVE).ok_or_else(|| {
+            Problem::usage(format!("what was built here has no {ARCHIVE}")).in_file(out.join(manifest::FILE))
+        })?;
+        self.progress.log(&format!("reading {}", out.join(ARCHIVE).display()));
+        let blob = blob_of(&out.join(ARCHIVE), Some(archive))?;
+        let attached = Attached::of_image(out, &made, archive)?;
         let artifact = Artifact {
             artifact_type: TYPE.to_owned(),
             files: vec![File::new(ARCHIVE, FILE, blob)],
-            ..Artifact::default()
+            annotations: [attached.annotation()?].into(),
+            subject: None,
         };
-        let repository = self.open(target)?;
-        let failed = self.failed(target);
-        let digest = Digest::of(&artifact.manifest().map_err(&failed)?);
-        let fresh = self.may_write(&repository, &digest)?;
-        let tag = repository.tag().to_owned();
-        let (found, mut sent) = repository.put_artifact(&artifact, Some(&tag)).map_err(&failed)?;
-
-        let sums: String =
-            made.iter().map(|made| format!("{}  {}\n", made.sha256.hex(), made.name)).collect();
-        let about = [
-            (CHECKSUMS, CHECKSUMS_FILE, "text/plain", Blob::of_bytes(sums.into_bytes())),
-            (SBOM_TYPE, SBOM, SBOM_TYPE, blob_of(&out.join(SBOM))?),
-            (RECORD, manifest::FILE, "application/json", blob_of(&out.join(manifest::FILE))?),
-        ];
-        let mut attached = Vec::new();
-        for (artifact_type, title, media_type, blob) in about {
-            let artifact = Artifact {
-                artifact_type: artifact_type.to_owned(),
-                files: vec![File::new(title, media_type, blob)],
-                subject: Some(found.clone()),
-                ..Artifact::default()
-            };
-            sent += repository.put_artifact(&artifact, None).map_err(&failed)?.1;
-            attached.push(artifact_type.to_owned());
+        let manifest = artifact.manifest().map_err(self.failed(target))?;
+        let parcel = Parcel { manifest, blobs: artifact.blobs(), attached };
+        let there = self.open(target)?;
+        match there.before {
+            Some(ref found) if found.digest != Digest::of(&parcel.manifest) && !self.force => {
+                Err(taken(&there.reference, found))
+            }
+            _ => self.put(there, parcel),
         }
-        let signed = self.sign(&repository, &found, target)?;
-        let reference = format!("{}:{tag}", repository.name());
-        Ok(Published { reference, digest: found.digest, unchanged: !fresh, attached, signed, sent })
     }
 
-    /// Publishes the image of a kernel as `target`, unless the registry has that tag: the tag names
-    /// everything that the kernel was made of.
-    pub fn kernel(&self, image: &Image, target: &str) -> Result<Published> {
-        let repository = self.open(target)?;
+    /// Publishes a kernel as `target`, unless the registry has that tag: the tag names everything that the
+    /// kernel was made of.
+    pub fn kernel(&self, kernel: &Built, target: &str) -> Result<Published> {
+        let there = self.open(target)?;
         let failed = self.failed(target);
-        if let Some(found) = repository.find(repository.tag()).map_err(&failed)?.filter(|_| !self.force) {
+        let kept = there.before.clone().filter(|_| !self.force);
+        let left = |found: Found, signed: bool| {
             self.progress.log(&format!("{target} is in the registry"));
-            let signed = self.sign(&repository, &found, target)?;
-            let reference = format!("{}:{}", repository.name(), repository.tag());
+            let (reference, digest) = (there.reference.clone(), found.digest);
             let (attached, sent) = (Vec::new(), Sent::default());
-            return Ok(Published {
-                reference,
-                digest: found.digest,
-                unchanged: true,
-                attached,
-                signed,
-                sent,
-            });
-        }
-        let pushed =
-            push::push(self.store, image, target, None, self.options, self.progress).map_err(&failed)?;
-        let missing = || Problem::new(format!("{target} is not there after it was pushed"));
-        let found = repository.find(repository.tag()).map_err(&failed)?.ok_or_else(missing)?;
-        let signed = self.sign(&repository, &found, target)?;
-        Ok(Published {
-            reference: pushed.reference,
-            digest: pushed.digest,
-            unchanged: pushed.unchanged,
-            attached: Vec::new(),
-            signed,
-            sent: pushed.sent,
-        })
-    }
-
-    /// Whether it is signed now.
-    fn sign(&self, repository: &Repository<'_>, found: &Found, target: &str) -> Result<bool> {
-        let Some(key) = self.key else { return Ok(false) };
-        signature::sign(repository, found, key).map_err(self.failed(target))?;
-        Ok(true)
-    }
-}
-
-/// Brings the files of a published artifact into `out`; the names of those that came. What refers to it comes
-/// too, where it is one of this program's types.
-pub fn fetch(
-    store: &Store,
-    reference: &str,
-    out: &Path,
-    options: &Options,
-    progress: &dyn Progress,
-) -> Result<Vec<PathBuf>> {
-    let failed = |error: Error| Problem::from(error).while_doing(format!("{reference} cannot be fetched"));
-    let repository = Repository::reading(reference, options, progress).map_err(failed)?;
-    let (digest, manifest) = repository
-        .artifact(repository.tag())
-        .map_err(failed)?
-        .ok_or_else(|| Problem::new(format!("{reference} is not in the registry")))?;
-    if let Some(key) = &options.verify {
-        signature::verify(&repository, &digest, key).map_err(failed)?;
-    }
-    let mut parts = manifest.layers;
-    for referrer in repository.referrers(&digest, None).map_err(failed)? {
-        let known = [CHECKSUMS, RECORD, SBOM_TYPE];
-        if referrer.artifact_type.as_deref().is_some_and(|kind| known.contains(&kind))
-            && let Some((_, about)) = repository.artifact(&referrer.digest.to_string()).map_err(failed)?
-        {
-            parts.extend(about.layers);
-        }
-    }
-    fs::create_dir_all(out).map_err(|e| Problem::new("the folder cannot be made").in_file(out).because(e))?;
-    let mut files = Vec::new();
-    for part in parts {
-        let Some(name) = part.title() else { continue };
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
-            return Err(Problem::new(format!("{reference} holds a file with the name {name:?}")).remedy(
-                "nothing is written under such a name; whoever published it must name it otherwise",
-            ));
-        }
-        repository.fetch_part(store, &part).map_err(failed)?;
-        let path = out.join(name);
-        let copy = || {
-            let mut file = tempfile::Builder::new()
-                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                .tempfile_in(out)?;
-            let mut blob = store.open_blob(&part.digest).map_err(std::io::Error::other)?;
-            std::io::copy(&mut blob, file.as_file_mut())?;
-            file.persist(&path).map_err(|e| e.error)
+            Ok(Published { reference, digest, unchanged: true, attached, signed, sent })
         };
-        copy().map_err(|e| Problem::new("the file cannot be written").in_file(&path).because(e))?;
-        files.push(path);
+        if let (Some(found), None) = (&kept, self.key) {
+            return left(found.clone(), false);
+        }
+        let attached = Attached::of_kernel(self.store, kernel)?;
+        let mut packed = push::pack(self.store, &kernel.image, self.progress).map_err(&failed)?;
+        let (name, text) = attached.annotation()?;
+        packed.annotate(name, text).map_err(&failed)?;
+        let parcel = Parcel { manifest: packed.manifest, blobs: packed.blobs, attached };
+        let digest = Digest::of(&parcel.manifest);
+        match (kept, self.key) {
+            // Somebody else's kernel, or one that another compiler has made: not ours to sign.
+            (Some(found), Some(key)) if found.digest != digest => {
+                match signature::verify(&there.repository, &found.digest, &key.public()) {
+                    Ok(()) => left(found, true),
+                    Err(Error::Content { .. }) => Err(Problem::new(format!(
+                        "{target} was not signed: it is {}, and the kernel here would be {digest}",
+                        found.digest
+                    ))
+                    .remedy(
+                        "sign it on the machine that made it, or put the kernel that is here in its place with --force",
+                    )),
+                    Err(error) => Err(failed(error)),
+                }
+            }
+            _ => self.put(there, parcel),
+        }
     }
-    if files.is_empty() {
-        return Err(Problem::new(format!("{reference} holds no files"))
-            .remedy("an image is pulled with `hookos images pull`"));
+
+    /// Sends it, what goes with it, and its signature. The tag comes last, so that it never names what is
+    /// not whole: whatever fails before, the tag is as it was.
+    fn put(&self, target: Target<'_>, parcel: Parcel) -> Result<Published> {
+        let Target { repository, reference, before } = &target;
+        let failed = self.failed(reference);
+        let Parcel { manifest, blobs, attached } = parcel;
+        let digest = Digest::of(&manifest);
+        let found = Found { digest, media_type: MANIFEST.to_owned(), size: manifest.len() as u64 };
+        let mut sent = repository.put_blobs(&blobs, None).map_err(&failed)?;
+        repository.put_manifest(&digest.to_string(), MANIFEST, &manifest).map_err(&failed)?;
+        let mut kinds = Vec::new();
+        for artifact in attached.artifacts(&found) {
+            sent += repository.put_artifact(&artifact, None).map_err(&failed)?.1;
+            kinds.push(artifact.artifact_type);
+        }
+        if let Some(key) = self.key {
+            signature::sign(repository, &found, key).map_err(&failed)?;
+        }
+        let unchanged = before.as_ref().is_some_and(|before| before.digest == digest);
+        if !unchanged {
+            // All that may have taken a while.
+            let now = repository.find(repository.tag()).map_err(&failed)?;
+            if let Some(now) = now.filter(|now| !self.force && now.digest != digest) {
+                return Err(taken(reference, &now));
+            }
+            repository.put_manifest(repository.tag(), MANIFEST, &manifest).map_err(&failed)?;
+        }
+        let (reference, signed) = (reference.clone(), self.key.is_some());
+        Ok(Published { reference, digest, unchanged, attached: kinds, signed, sent })
     }
-    Ok(files)
 }
 
-/// An image that a person names: files on this machine, or a published artifact, which is fetched.
-pub struct Named {
-    pub path: PathBuf,
-    /// What was fetched goes with this.
-    _fetched: Option<tempfile::TempDir>,
+/// A tag that names something else is left alone.
+fn taken(target: &str, found: &Found) -> Problem {
+    Problem::new(format!("{target} is something else already: {}", found.digest))
+        .remedy("publish under another version (--publish-version), or overwrite it with --force")
 }
 
-impl Named {
-    /// A path that exists is that path; else `host/repository:tag` is asked for at its registry.
-    pub fn find(name: &Path, store: &Store, options: &Options, progress: &dyn Progress) -> Result<Self> {
-        let reference = name.to_str().filter(|text| {
-            // A registry's name has a dot or a port; a mistyped path seldom has either before its first `/`.
-            let host = text.split('/').next().unwrap_or_default();
-            text.contains('/') && host.len() > 2 && host.contains(['.', ':']) && registry::parse(text).is_ok()
-        });
-        let Some(reference) = reference.filter(|_| !name.exists()) else {
-            return Ok(Self { path: name.to_owned(), _fetched: None });
-        };
-        progress.log(&format!("fetching {reference}"));
-        let folder = tempfile::Builder::new()
-            .prefix("image-")
-            .tempdir_in(store.tmp())
-            .map_err(|e| Problem::new("the image cannot be kept").in_file(store.tmp()).because(e))?;
-        let files = fetch(store, reference, folder.path(), options, progress)?;
-        let archive = files.into_iter().find(|file| file.file_name().is_some_and(|name| name == ARCHIVE));
-        let path = archive.ok_or_else(|| Problem::usage(format!("{reference} holds no {ARCHIVE}")))?;
-        Ok(Self { path, _fetched: Some(folder) })
-    }
-}
-
-fn blob_of(path: &Path) -> Result<Blob> {
-    Blob::of_file(path).map_err(|e| {
+/// A file of the image; it must be what the record has `stated`.
+fn blob_of(path: &Path, stated: Option<&Made>) -> Result<Blob> {
+    let blob = Blob::of_file(path).map_err(|e| {
         Problem::usage("a file of the image cannot be read")
             .in_file(path)
             .because(e)
             .remedy("build the profile first: hookos build PROFILE")
-    })
+    })?;
+    if stated.is_some_and(|stated| stated.sha256 != blob.digest) {
+        return Err(Problem::new(format!("this file is not the one that {} is about", manifest::FILE))
+            .in_file(path)
+            .remedy("build the profile again, then publish"));
+    }
+    Ok(blob)
 }

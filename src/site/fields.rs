@@ -48,6 +48,7 @@ pub enum Id {
     ComponentsOff,
     ComponentsOn,
     Roles,
+    VerifyKey,
     DebianMirror,
     DebianSecurityMirror,
     PublishRegistry,
@@ -677,6 +678,19 @@ pub static FIELDS: &[Field] = &[
         help: "Which component takes a role, where several can",
         more: "A component's role stands in its component.toml.",
         example: "logging=syslog-ng",
+        ..PLAIN
+    },
+    Field {
+        id: Id::VerifyKey,
+        label: "Key of signatures",
+        section: Section::Image,
+        key: "verify_key",
+        flag: "verify-key",
+        env: "HOOKOS_VERIFY_KEY",
+        kind: Kind::Path,
+        help: "Public key that has signed what registries are to give",
+        more: "A PEM file, as cosign.pub. What is not signed with it is not taken: components, images of the definition, a kernel of the release service, a published image that is stamped. A key for one registry stands in registries.toml (docs/registries.md).",
+        example: "cosign.pub",
         ..PLAIN
     },
     Field {

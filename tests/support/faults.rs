@@ -1,4 +1,6 @@
 //! A proxy in front of a registry that does chosen requests wrong, and writes down all of them.
+// Each test file is a crate of its own and uses its own part of this.
+#![allow(dead_code)]
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -56,6 +58,8 @@ struct Shared {
     /// Method, a part of the path, and what to do; each is used once.
     plan: Mutex<Vec<(&'static str, String, Fault)>>,
     seen: Mutex<Vec<Seen>>,
+    /// What refers to what, as a registry that lists referrers keeps it: digest, and descriptors.
+    referrers: Option<Mutex<Vec<(String, serde_json::Value)>>>,
 }
 
 pub struct Faults {
@@ -65,7 +69,13 @@ pub struct Faults {
 
 impl Faults {
     pub fn before(registry: &str) -> Self {
-        Self::start(registry, None)
+        Self::start(registry, None, Shared::default())
+    }
+
+    /// Gives the registry what it lacks: it lists referrers. Source: OCI distribution specification 1.1,
+    /// "Listing Referrers" and "Pushing Manifests with Subject".
+    pub fn listing_referrers(registry: &str) -> Self {
+        Self::start(registry, None, Shared { referrers: Some(Mutex::default()), ..Shared::default() })
     }
 
     /// Speaks TLS, which the registry behind it does not: a certificate and its key, in PEM.
@@ -78,13 +88,13 @@ impl Faults {
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .unwrap();
-        Self::start(registry, Some(Arc::new(config)))
+        Self::start(registry, Some(Arc::new(config)), Shared::default())
     }
 
-    fn start(registry: &str, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn start(registry: &str, tls: Option<Arc<ServerConfig>>, shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let shared: Arc<Shared> = Arc::default();
+        let shared = Arc::new(shared);
         let (registry, inner) = (registry.to_owned(), shared.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -159,6 +169,13 @@ fn serve(client: impl Read + Write, scheme: &str, registry: &str, shared: &Share
         }
         _ => {}
     }
+    if let (Some(referrers), Some((_, digest))) = (&shared.referrers, path.split_once("/referrers/")) {
+        let all = referrers.lock().unwrap();
+        let of = |(subject, part): &(String, serde_json::Value)| (subject == digest).then(|| part.clone());
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": all.iter().filter_map(of).collect::<Vec<_>>(),
+            "mediaType": "application/vnd.oci.image.index.v1+json"});
+        return answer(client, "HTTP/1.1 200 OK", index.to_string().as_bytes());
+    }
     let mut upstream = TcpStream::connect(registry)?;
     let mut text = format!("{first}\r\nConnection: close\r\nX-Forwarded-Proto: {scheme}\r\n");
     for line in headers {
@@ -183,7 +200,7 @@ fn serve(client: impl Read + Write, scheme: &str, registry: &str, shared: &Share
         return client.flush();
     }
     back.read_to_end(&mut content)?;
-    let kept: String = headers
+    let mut kept: String = headers
         .iter()
         .filter(|line| {
             let name = line.to_ascii_lowercase();
@@ -191,6 +208,17 @@ fn serve(client: impl Read + Write, scheme: &str, registry: &str, shared: &Share
         })
         .map(|line| format!("\r\n{line}"))
         .collect();
+    if let (Some(referrers), "PUT", true) = (&shared.referrers, method, status.contains(" 201 ")) {
+        let manifest: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some(subject) = manifest["subject"]["digest"].as_str() {
+            kept.push_str(&format!("\r\nOCI-Subject: {subject}"));
+            let part = serde_json::json!({"mediaType": manifest["mediaType"], "size": body.len(),
+                "digest": hookos::store::Digest::of(&body).to_string(), "artifactType": manifest["artifactType"]});
+            let mut all = referrers.lock().unwrap();
+            all.retain(|(_, other)| *other != part);
+            all.push((subject.to_owned(), part));
+        }
+    }
     let length = content.len();
     match fault {
         Some(Fault::Lose) => return Ok(()),
