@@ -82,6 +82,13 @@ fn a_dry_run_knows_the_sizes(clone: &Path, store: &Path) {
     }
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let work = json["work"].as_array().unwrap();
+    // What decides each piece, with its digest.
+    for row in work.iter().filter(|row| row["state"] == "cached") {
+        let inputs = row["inputs"].as_object().unwrap();
+        assert!(!inputs.is_empty(), "{row}");
+        assert!(inputs.values().all(|digest| digest.as_str().unwrap().len() >= 64), "{row}");
+    }
+    assert!(plain.contains("made of ") && plain.contains("package "), "{plain}");
     assert!(
         work.iter()
             .filter(|row| row["state"] == "cached")
@@ -108,6 +115,12 @@ fn behaviour_16_a_dry_run_tells_everything_and_touches_nothing() {
     let words = ["build", "lab", "--dry-run", "--json"];
     let json = support::hookos(&clone, &store, &words).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    // What is to be made says of what, and with which programs.
+    for row in json["work"].as_array().unwrap().iter().filter(|row| row["stage"] == "components") {
+        assert_eq!(row["inputs"]["component.toml"].as_str().unwrap().len(), 64, "{row}");
+        assert!(!row["commands"].as_array().unwrap().is_empty(), "{row}");
+    }
+    assert!(plain.contains("made of component.toml") && plain.contains("runs apt-get, for "), "{plain}");
     let stages: std::collections::BTreeSet<&str> =
         json["work"].as_array().unwrap().iter().map(|row| row["stage"].as_str().unwrap()).collect();
     assert_eq!(stages.into_iter().collect::<Vec<_>>(), ["binaries", "components", "kernel", "package"]);
@@ -147,21 +160,15 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     terminal.wait("Step 5/7: Components");
     terminal.wait("fluent-bit");
     // The other log shipper, which is made from packages.
-    for _ in 0..40 {
-        if terminal.text().lines().any(|line| line.starts_with('›') && line.contains("syslog-ng")) {
-            break;
-        }
-        terminal.send("\x1b[B");
-        std::thread::sleep(Duration::from_millis(60));
-    }
+    terminal.choose("syslog-ng");
     terminal.send(" ");
-    terminal.wait_for("syslog-ng switched on", Duration::from_secs(5), |screen| {
+    terminal.wait_for("syslog-ng switched on", Duration::from_secs(20), |screen| {
         screen.contents().lines().any(|line| line.contains("[x] syslog-ng"))
     });
     terminal.send("\x0e");
     terminal.wait("Step 6/7: Review");
     terminal.wait("What is to be done");
-    terminal.wait("hookos build depot");
+    terminal.wait("hookos configure --profile depot");
     assert!(!clone.join("profiles/depot.toml").exists(), "nothing is written before the start");
     assert!(!clone.join("out").exists());
     terminal.send("b");
@@ -181,13 +188,7 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     terminal.wait("Esc back");
     terminal.send("4\r");
     terminal.wait("Step 4/7: Kernel");
-    for _ in 0..12 {
-        if terminal.text().lines().any(|line| line.starts_with('›') && line.contains("Append")) {
-            break;
-        }
-        terminal.send("\x1b[B");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    terminal.choose("Append");
     terminal.send("loglevel=7 panic=10");
     terminal.wait("(not saved)");
     terminal.send("\x07");

@@ -4,6 +4,7 @@
 
 mod support;
 #[path = "support/terminal.rs"]
+#[allow(dead_code)]
 mod terminal;
 
 use rustix::process::Signal;
@@ -255,55 +256,125 @@ fn behaviour_25_without_colour_the_choice_can_still_be_seen() {
     assert_eq!(terminal.end(), 0);
 }
 
-/// Takes what is offered until a text is on the screen.
-fn enter_until(terminal: &mut Terminal, text: &str) {
-    for _ in 0..30 {
-        if terminal.text().contains(text) {
-            return;
-        }
-        terminal.send("\r");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+/// Answers a question and waits for what comes of it.
+#[track_caller]
+fn answer(terminal: &mut Terminal, line: &str, then: &str) {
+    terminal.send(&format!("{line}\r"));
+    terminal.wait(then);
 }
 
 #[test]
 fn behaviour_25_the_whole_wizard_as_lines() {
     let place = Place::new();
-    let mut terminal = place.start_with((80, 60), &[HOOKOS, "--plain"], &[]);
+    let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
     terminal.wait("Site:");
-    terminal.send("depot\r");
-    terminal.wait("Cluster domain [no value]:");
-    terminal.send("a..b\r");
-    terminal.wait("! ");
-    terminal.wait("try: a host name or IPv4 address");
-    terminal.send("depot.example.com\r");
-    terminal.wait("Keycloak [keycloak.depot.example.com:443, derived]:");
-    terminal.send("?\r");
-    terminal.wait("Identity provider");
-    // Enter keeps what is there, to the end of the step and of the next one.
-    enter_until(&mut terminal, "Step 3 of 7");
-    terminal.wait("Step 3 of 7: Certificates");
-    terminal.send("placeholder\r");
-    terminal.wait("Placeholders: the image trusts no real server.");
-    terminal.send("\r");
-    terminal.wait("Step 4 of 7: Kernel");
-    enter_until(&mut terminal, "Step 5 of 7");
-    terminal.wait("Step 5 of 7: Components");
-    terminal.send("acpid\r");
-    terminal.wait("out  acpid");
-    terminal.send("\r");
-    terminal.wait("Step 6 of 7: Review");
-    terminal.wait("save, build (saves first)");
-    terminal.send("save\r");
-    assert_eq!(terminal.end(), 0, "{}", terminal.text());
+    answer(&mut terminal, "depot", "Begin a new site of that name");
+    answer(&mut terminal, "yes", "Cluster domain [no value]:");
+    // Before the first question there is nothing.
+    answer(&mut terminal, "<", "This is the first question");
+    answer(&mut terminal, "a..b", "try: a host name or IPv4 address");
+    answer(&mut terminal, "depot.example.com", "Keycloak [keycloak.depot.example.com:443, derived]:");
+    answer(&mut terminal, "?", "Identity provider");
+    answer(&mut terminal, "kc.example.com:8443", "Release service [");
+    answer(&mut terminal, "<", "Keycloak [kc.example.com:8443, edited]:");
+    answer(&mut terminal, "=", "Release service [");
+    answer(&mut terminal, "-", "OCI release service [");
+    // Behind the fields, what else the step has; then the next step.
+    answer(&mut terminal, ">", "1. Test the connection");
+    answer(&mut terminal, "", "Step 2 of 7: Network");
+    answer(&mut terminal, ">", "Go on to Certificates");
+    answer(&mut terminal, "", "Step 3 of 7: Certificates");
+    terminal.wait("has no certificates");
+    answer(&mut terminal, "placeholder", "Make placeholder certificates?");
+    answer(&mut terminal, "2", "Placeholders: the image trusts no real server.");
+    // Back and forth: nothing is lost.
+    answer(&mut terminal, "*go to any", "Step (Enter: stay)");
+    answer(&mut terminal, "5", "Step 5 of 7: Components");
+    terminal.wait("in: acpid");
+    answer(&mut terminal, "acpid", "out: acpid");
+    answer(&mut terminal, "<", "Step 4 of 7: Kernel");
+    terminal.wait("[");
+    answer(&mut terminal, ">", "Kernel modules");
+    answer(&mut terminal, "", "(depot, not saved)");
+    answer(&mut terminal, "*go to any", "6. Review");
+    answer(&mut terminal, "6", "Step 6 of 7: Review");
+    terminal.wait("The same as a command");
+    assert!(!place.root().join("profiles/depot.toml").exists(), "nothing is written before it is asked for");
+    answer(&mut terminal, "save", "Saved ");
     let profile = std::fs::read_to_string(place.root().join("profiles/depot.toml")).unwrap();
     for line in
         ["cluster_domain = \"depot.example.com\"", "placeholder = true", "components_off = [\"acpid\"]"]
     {
         assert!(profile.contains(line), "{profile}");
     }
+    assert!(!profile.contains("kc.example.com"), "{profile}");
     assert!(place.root().join("certs/depot/server_cert.pem").is_file());
+    terminal.send("!\r");
+    assert_eq!(terminal.end(), 0, "{}", terminal.text());
     assert!(!terminal.raw().contains(&0x1b), "no escape sequence is sent");
+    assert!(place.drafts().is_empty());
+}
+
+#[test]
+fn behaviour_25_as_lines_a_save_that_fails_loses_nothing_and_input_outlives_the_end() {
+    let place = Place::new();
+    let profiles = place.root().join("profiles");
+    let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
+    terminal.wait("Site:");
+    answer(&mut terminal, "depot", "Begin a new site");
+    answer(&mut terminal, "yes", "Cluster domain [no value]:");
+    answer(&mut terminal, "depot.example.com", "Keycloak [");
+    answer(&mut terminal, "*go to any", "3. Certificates");
+    answer(&mut terminal, "3", "Step 3 of 7");
+    answer(&mut terminal, "placeholder", "Make placeholder");
+    answer(&mut terminal, "2", "Placeholders: the image");
+    // Somebody makes the same profile meanwhile.
+    std::fs::write(profiles.join("depot.toml"), "schema_version = 1\n").unwrap();
+    answer(&mut terminal, "*save", "there is a profile depot already");
+    assert!(!place.root().join("certs/depot").exists());
+    std::fs::remove_file(profiles.join("depot.toml")).unwrap();
+    // The end of the input is no end of what was typed.
+    terminal.send("\x04");
+    terminal.wait("is kept");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(place.drafts().len(), 1);
+    let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
+    terminal.wait("Not saved:");
+    terminal.wait("depot, ! 2 settings changed, certificates");
+    answer(&mut terminal, "1", "Go on with it");
+    answer(&mut terminal, "", "Step 3 of 7: Certificates (depot, not saved)");
+    terminal.wait("Placeholders: the image");
+    answer(&mut terminal, "*save", "Saved ");
+    assert!(place.root().join("certs/depot/ca.pem").is_file(), "the certificates come with it");
+    terminal.send("!\r");
+    assert_eq!(terminal.end(), 0);
+    assert!(place.drafts().is_empty());
+}
+
+#[test]
+fn behaviour_25_profiles_are_managed_as_lines() {
+    let place = Place::new();
+    let profiles = place.root().join("profiles");
+    let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
+    terminal.wait("Site:");
+    // A file of the working folder is a file, and no name of a new site.
+    std::fs::write(place.folder.path().join("config"), "keycloak_url=\"kc.example.com\"\n").unwrap();
+    answer(&mut terminal, "config", "Import a config file");
+    answer(&mut terminal, "south", "Cluster domain [no value]:");
+    answer(&mut terminal, "", "Keycloak [kc.example.com, imported]:");
+    answer(&mut terminal, "*save", "Saved ");
+    answer(&mut terminal, "*list of profiles", "copy NAME");
+    answer(&mut terminal, "copy south", "Name of the copy");
+    answer(&mut terminal, "west", "Copied south");
+    answer(&mut terminal, "rename west", "New name [west]");
+    answer(&mut terminal, "east", "west is now east.");
+    answer(&mut terminal, "delete south", "Delete the profile south?");
+    answer(&mut terminal, "2", "Deleted ");
+    assert!(!profiles.join("south.toml").exists() && !profiles.join("west.toml").exists());
+    assert!(std::fs::read_to_string(profiles.join("east.toml")).unwrap().contains("kc.example.com"));
+    answer(&mut terminal, "last run east", "was never built here");
+    terminal.send("!\r");
+    assert_eq!(terminal.end(), 0);
 }
 
 #[test]

@@ -101,15 +101,15 @@ impl Assembly<'_> {
         Ok(good.into_iter().flatten().collect())
     }
 
-    /// Name and key of every segment, and whether the store has it.
-    pub fn state(&self) -> Result<Vec<(String, String, bool)>> {
+    /// Name and key of every segment, whether the store has it, and what decides it.
+    pub fn state(&self) -> Result<Vec<(String, String, bool, Vec<(String, String)>)>> {
         let keyed = self.keyed()?;
         let state = |(name, key, work): (String, Key, Work<'_>)| {
             let options = Options { inodes: self.inodes(&work), ..self.options };
             let there = segment::find(self.store, &key, &options).is_some();
-            (name, key.hex(), there)
+            Ok((name, key.hex(), there, self.inputs(&work)?))
         };
-        Ok(keyed.into_iter().map(state).collect())
+        keyed.into_iter().map(state).collect()
     }
 
     fn one(

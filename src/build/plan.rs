@@ -7,6 +7,7 @@ use crate::component;
 use crate::kernel::image::Built;
 use crate::oci::Image;
 use crate::problem::{Problem, Result};
+use crate::site::KernelSource;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +34,28 @@ pub struct Row {
     pub key: Option<String>,
     /// Why it cannot be done on this machine.
     pub lacks: Option<Problem>,
+    /// What the key is made of, as far as it is known: a digest by name.
+    pub inputs: BTreeMap<String, String>,
+    /// The programs that are run for it if it is to be made.
+    pub commands: Vec<String>,
+}
+
+impl Row {
+    pub fn new(stage: Stage, item: &str, state: State, key: Option<String>) -> Self {
+        let (item, lacks) = (item.to_owned(), None);
+        Self { stage, item, state, key, lacks, inputs: BTreeMap::new(), commands: Vec::new() }
+    }
+
+    /// Inputs and commands, a line each.
+    pub fn details(&self) -> Vec<String> {
+        let input = |(name, digest): (&String, &String)| {
+            // The first digits tell two plans apart; --json has all of them.
+            format!("{name} {}", digest.get(..12).unwrap_or(digest))
+        };
+        let inputs: Vec<String> = self.inputs.iter().map(input).collect();
+        let inputs = (!inputs.is_empty()).then(|| format!("made of {}", inputs.join(", ")));
+        inputs.into_iter().chain(self.commands.iter().map(|command| format!("runs {command}"))).collect()
+    }
 }
 
 /// A file that a build leaves.
@@ -96,16 +119,6 @@ impl Request<'_> {
         let (definition, components) = self.selection()?;
         let mut rows = Vec::new();
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
-        let mut row = |stage, item: &str, found: Option<(String, Option<(&str, Image)>)>, lacks| {
-            let state = if found.is_some() { State::Cached } else { State::Todo };
-            let key = found.map(|(key, image)| {
-                if let Some((name, image)) = image {
-                    images.insert(name.to_owned(), image);
-                }
-                key
-            });
-            rows.push(Row { stage, item: item.to_owned(), state, key, lacks });
-        };
         let context = self.context()?;
         let names = names(&definition, &components);
         for name in &names {
@@ -116,25 +129,56 @@ impl Request<'_> {
                 },
                 None => (None, None),
             };
-            let found = found.map(|built| (built.key, Some((name.as_str(), built.image))));
-            row(Stage::Components, name, found, lacks);
+            let mut row = Row { lacks, ..Row::new(Stage::Components, name, State::Todo, None) };
+            match (found, components.get(name)) {
+                (Some(built), _) => {
+                    row.state = State::Cached;
+                    row.inputs = built
+                        .inputs
+                        .iter()
+                        .map(|i| (format!("{} {}", i.kind, i.name), i.digest.hex()))
+                        .collect();
+                    row.key = Some(built.key);
+                    images.insert(name.clone(), built.image);
+                }
+                (None, Some(definition)) => {
+                    row.inputs = definition.own_files();
+                    row.commands = definition.commands();
+                }
+                (None, None) => row.commands.push(format!("hookos images pull {name}")),
+            }
+            rows.push(row);
         }
         let (name, kernel) = self.find_kernel();
-        row(Stage::Kernel, &name, kernel.map(|built| (built.key, Some((KERNEL, built.image)))), None);
+        let mut row = Row::new(Stage::Kernel, &name, State::Todo, None);
+        match kernel {
+            Some(built) => {
+                row.state = State::Cached;
+                row.inputs =
+                    built.inputs.iter().map(|input| (input.name.clone(), input.sha256.hex())).collect();
+                row.key = Some(built.key);
+                images.insert(KERNEL.to_owned(), built.image);
+            }
+            None => row.commands.push(match self.site.kernel_source() {
+                KernelSource::Debian => "apt-get, for the packages of the kernel".to_owned(),
+                KernelSource::Source => "kernel/build.sh".to_owned(),
+            }),
+        }
+        rows.push(row);
 
         if images.len() > names.len() {
             let plan = self.plan(&definition, &components, &images)?;
-            for (name, key, there) in self.assembly(&plan, &images).state()? {
+            for (name, key, there, inputs) in self.assembly(&plan, &images).state()? {
                 let state = if there { State::Cached } else { State::Todo };
-                rows.push(Row { stage: Stage::Binaries, item: name, state, key: Some(key), lacks: None });
+                let inputs = inputs.into_iter().collect();
+                rows.push(Row { inputs, ..Row::new(Stage::Binaries, &name, state, Some(key)) });
             }
         } else {
-            let item = "segments (known once the above are made)".to_owned();
-            rows.push(Row { stage: Stage::Binaries, item, state: State::Todo, key: None, lacks: None });
+            let item = "segments (known once the above are made)";
+            rows.push(Row::new(Stage::Binaries, item, State::Todo, None));
         }
         for item in ["site segment", "initramfs and archive", "SBOM and manifest"] {
-            let (stage, item, state) = (Stage::Package, item.to_owned(), State::Always);
-            rows.push(Row { stage, item, state, key: None, lacks: None });
+            rows.push(Row::new(Stage::Package, item, State::Always, None));
         }
         Ok(rows)
     }

@@ -57,24 +57,6 @@ pub struct BuildArgs {
     fields: FieldFlags,
 }
 
-/// Builds a profile as `hookos build NAME --plain` does.
-pub fn run_profile(name: &str, context: &Context) -> Result<()> {
-    let fields = FieldFlags::default();
-    let args = BuildArgs {
-        profile: name.to_owned(),
-        profile_flag: None,
-        out: None,
-        locked: false,
-        jobs: None,
-        cache_from: None,
-        cache_to: None,
-        explain: false,
-        sites: SitesArgs::default(),
-        fields,
-    };
-    run(args, &Context { plain: true, ..context.clone() })
-}
-
 pub fn run(args: BuildArgs, context: &Context) -> Result<()> {
     run_with(args, context, Absent::Compile)
 }
@@ -158,7 +140,11 @@ fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
 
 /// A forecast for people.
 fn text(forecast: &Forecast) -> String {
-    let mut lines: Vec<String> = forecast.work.iter().map(ToString::to_string).collect();
+    let mut lines: Vec<String> = Vec::new();
+    for row in &forecast.work {
+        lines.push(row.to_string());
+        lines.extend(row.details().into_iter().map(|line| format!("    {line}")));
+    }
     for problem in forecast.work.iter().filter_map(|row| row.lacks.as_ref()) {
         lines.push(String::new());
         lines.push(problem.to_string());

@@ -162,11 +162,7 @@ fn wizard(context: &Context) -> Result<ExitCode> {
     if !context.plain && tui::possible() {
         return tui::run(context);
     }
-    match tui::plain::ask(&context.root, tui::environment())? {
-        tui::plain::End::Leave => Ok(()),
-        tui::plain::End::Build(name) => build::run_profile(&name, context),
-    }
-    .map(|()| ExitCode::SUCCESS)
+    tui::plain::run(&context.root, tui::environment())
 }
 
 /// What signals set, once something listens for them. They are the process's, and so is the exit code that they lead to.
@@ -193,3 +189,6 @@ fn cancel_on_signals() -> Result<Cancel> {
     });
     Ok(cancel)
 }
+
+#[cfg(test)]
+mod shown_tests;

@@ -4,6 +4,7 @@ use super::own::Own;
 use super::values::{AccountName, ArgumentName, Glob, ImagePath, LinkTarget, Mode, PasswdField};
 use crate::docker;
 use crate::problem::{Problem, Result};
+use crate::store::Digest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,6 +33,31 @@ pub struct Definition {
     pub label: Option<String>,
     /// The bytes of `component.toml`.
     pub(super) text: String,
+}
+
+impl Definition {
+    /// The files that say what it is, with their digests.
+    pub fn own_files(&self) -> BTreeMap<String, String> {
+        let digest = |name: &&str| {
+            let bytes = std::fs::read(self.folder.join(name)).ok()?;
+            Some(((*name).to_owned(), Digest::of(&bytes).hex()))
+        };
+        ["component.toml", "packages.lock", "Dockerfile"].iter().filter_map(digest).collect()
+    }
+
+    /// The programs that are run to make it.
+    pub fn commands(&self) -> Vec<String> {
+        match &self.source {
+            Source::Recipe(recipe) => {
+                let packages = &recipe.packages;
+                let apt = (!packages.is_empty()).then(|| format!("apt-get, for {}", packages.join(" ")));
+                let cargo = (!recipe.binaries.is_empty()).then(|| "cargo build --release".to_owned());
+                apt.into_iter().chain(cargo).collect()
+            }
+            Source::Image(pulled) => vec![format!("hookos images pull {}", pulled.reference)],
+            Source::Dockerfile(_) => vec![format!("docker build {}", self.folder.display())],
+        }
+    }
 }
 
 /// What a component is made of.

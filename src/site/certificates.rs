@@ -126,7 +126,8 @@ pub fn judge(site: &ResolvedSite, ca: Bundle, server: Option<Bundle>, now: i64) 
 /// Checks what an image would trust. All problems are told at once.
 ///
 /// * Every certificate must be valid now, and every one in `ca` an authority.
-/// * `server` (by default the same as `ca`) must be one of the authorities, or lead to one.
+/// * `server` (by default the same as `ca`) must be one of the authorities, or lead to one; a server's own
+///   certificate must be for `host`.
 pub fn check(ca: Bundle, server: Option<Bundle>, host: Option<&str>, now: i64) -> Result<SiteCertificates> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
@@ -159,7 +160,7 @@ pub fn check(ca: Bundle, server: Option<Bundle>, host: Option<&str>, now: i64) -
             }
             server.check_chain(&ca, now, &mut problems, &mut warnings);
             if let Some(host) = host {
-                server.check_name(host, &mut warnings);
+                server.check_name(host, &mut problems, &mut warnings);
             }
             server
         }
@@ -321,13 +322,15 @@ impl Bundle {
         }
     }
 
-    fn check_name(&self, host: &str, warnings: &mut Vec<Problem>) {
+    /// A machine would refuse the server. What trusts no real server anyway is only told of.
+    fn check_name(&self, host: &str, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
         let Some(first) = self.certificates.first().filter(|c| !c.info.authority) else { return };
         let Ok(name) = ServerName::try_from(host) else { return };
         let good = webpki::EndEntityCert::try_from(&first.der)
             .and_then(|server| server.verify_is_valid_for_subject_name(&name));
         if good.is_err() {
-            warnings.push(self.place(
+            let to = if first.info.placeholder { warnings } else { problems };
+            to.push(self.place(
                 Problem::usage(format!("the certificate is not for {host} (keycloak_url)")).remedy(format!(
                     "it is for {}",
                     if first.info.names.is_empty() {

@@ -111,12 +111,29 @@ fn what_an_image_cannot_use_is_refused() {
 }
 
 #[test]
+fn behaviour_10_expired_wrong_key_and_wrong_host_are_errors_before_a_build() {
+    let ca = authority("root", (2020, 2040));
+    let leaf = ca.sign(&params("server", false, (2025, 2027)));
+    let of = |server: &str, host| check(bundle(&ca.pem), Some(bundle(server)), Some(host), NOW);
+    of(&leaf, "keycloak.example.com").unwrap();
+    let wrong_host = of(&leaf, "idp.example.com").unwrap_err().to_string();
+    assert!(wrong_host.contains("not for idp.example.com"), "{wrong_host}");
+    assert!(wrong_host.contains("it is for keycloak.example.com, 192.0.2.1"), "{wrong_host}");
+    let expired = ca.sign(&params("server", false, (2020, 2021)));
+    assert!(of(&expired, "keycloak.example.com").unwrap_err().to_string().contains("expired on 2021-01-01"));
+    // Signed by another key under the same name.
+    let other = authority("root", (2020, 2040)).sign(&params("server", false, (2025, 2027)));
+    let wrong_key = of(&other, "keycloak.example.com").unwrap_err().to_string();
+    assert!(wrong_key.contains("does not lead to an authority"), "{wrong_key}");
+    // Placeholders are for no real server.
+    let made = placeholder::make("x", &["keycloak.example.com".to_owned()]).unwrap();
+    let checked = check(bundle(&made.ca), Some(bundle(&made.server)), Some("idp.example.com"), NOW).unwrap();
+    assert!(checked.warnings[0].to_string().contains("not for idp.example.com"), "{:?}", checked.warnings);
+}
+
+#[test]
 fn doubtful_things_are_said() {
     let ca = authority("root", (2020, 2040));
-    let leaf = params("server", false, (2025, 2027));
-    let other_name =
-        check(bundle(&ca.pem), Some(bundle(&ca.sign(&leaf))), Some("idp.example.com"), NOW).unwrap();
-    assert!(other_name.warnings[0].to_string().contains("not for idp.example.com"));
     let mut soon = params("soon", true, (2020, 2026));
     soon.not_after = date_time_ymd(2026, 6, 11);
     let soon = soon.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();

@@ -143,10 +143,20 @@ pub fn matching(root: &Path, patterns: &[String]) -> Result<Vec<Found>> {
 /// Writes a file whole or not at all, durably. An existing file keeps its mode, a link its target;
 /// a new file's mode follows the umask.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_inner(path, bytes).map_err(|e| Problem::new("the file cannot be written").in_file(path).because(e))
+    write_as(path, 0o666, bytes)
 }
 
-fn write_inner(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// As [`write`], but nobody else can read a new file.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_as(path, 0o600, bytes)
+}
+
+fn write_as(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let failed = |e| Problem::new("the file cannot be written").in_file(path).because(e);
+    write_inner(path, mode, bytes).map_err(failed)
+}
+
+fn write_inner(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let path = match fs::canonicalize(path) {
         Ok(real) => real,
         Err(e) if e.kind() == io::ErrorKind::NotFound => path.to_owned(),
@@ -155,7 +165,7 @@ fn write_inner(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut new = Replacement::of(&path, 0o666)?;
+    let mut new = Replacement::of(&path, mode)?;
     new.file().write_all(bytes)?;
     if let Ok(old) = fs::metadata(&path) {
         new.file().set_permissions(old.permissions())?;

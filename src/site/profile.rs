@@ -206,14 +206,15 @@ impl Profile {
         self.document.to_string()
     }
 
-    /// Saves the profile: a temporary file beside it, synced, renamed over it; the mode is kept.
+    /// Saves the profile: a temporary file beside it, synced, renamed over it; the mode is kept, and a
+    /// new file is its owner's alone.
     /// Returns the copy of the old file if the format was an older one.
     pub fn save(&mut self, path: &Path) -> Result<Option<PathBuf>> {
         let backup = match self.older.take() {
             Some((version, text)) => Some(super::files::keep_copy(path, version, &text)?),
             None => None,
         };
-        super::files::write(path, self.text().as_bytes())?;
+        super::files::write_private(path, self.text().as_bytes())?;
         self.path = Some(path.to_owned());
         Ok(backup)
     }

@@ -57,7 +57,14 @@ pub fn toggle(site: &mut Site, name: &str) -> Option<Id> {
             (Id::Roles, roles.join(","))
         }
         (_, Some(container)) => (Id::ComponentsOff, with(list(site, Id::ComponentsOff), container, on)),
-        (_, None) => (Id::ComponentsOn, with(list(site, Id::ComponentsOn), name, !on)),
+        (role, None) => {
+            let mut listed = list(site, Id::ComponentsOn);
+            // One of a role takes the place of another.
+            if role.is_some() && !on {
+                listed.retain(|other| entries.iter().all(|e| e.name != *other || e.role != *role));
+            }
+            (Id::ComponentsOn, with(listed, name, !on))
+        }
     };
     site.form.set(id, text);
     Some(id)
@@ -112,5 +119,23 @@ mod tests {
         assert_eq!(toggle(&mut site, "init"), None, "without it there is no system");
         assert_eq!(toggle(&mut site, "fluent-bit"), Some(Id::ComponentsOff));
         assert_eq!(site.form.text(Id::ComponentsOff), "fluent-bit");
+    }
+
+    #[test]
+    fn of_two_components_of_a_role_that_the_definition_leaves_empty_one_can_be_on() {
+        let entries = vec![
+            entry("ntpd", Some("time"), None),
+            entry("chrony", Some("time"), None),
+            entry("sshd", None, None),
+        ];
+        let mut site = Site::new(Form::new("x", Profile::new("x"), Default::default(), false));
+        let run = site.components.begin(Duration::ZERO);
+        site.components.finish(run, Ok(entries), Duration::ZERO);
+        for name in ["sshd", "ntpd", "chrony"] {
+            toggle(&mut site, name);
+        }
+        assert_eq!(site.form.text(Id::ComponentsOn), "sshd,chrony");
+        toggle(&mut site, "chrony");
+        assert_eq!(site.form.text(Id::ComponentsOn), "sshd");
     }
 }

@@ -3,6 +3,7 @@
 //! Pure data. The multi-line editor for certificates is ratatui-textarea's; a form row needs less, and
 //! wants the terminal's own cursor, which screen readers follow.
 
+use super::keys::TextAction;
 use ratatui::text::Span;
 
 /// A text without line ends, with a cursor between two of its characters.
@@ -77,6 +78,21 @@ impl Line {
 
     pub fn end(&mut self) {
         self.cursor = self.text.len();
+    }
+
+    /// Does what a key means.
+    pub fn act(&mut self, action: TextAction) {
+        match action {
+            TextAction::Left => self.left(),
+            TextAction::Right => self.right(),
+            TextAction::Start => self.home(),
+            TextAction::End => self.end(),
+            TextAction::Backspace => self.backspace(),
+            TextAction::Delete => self.delete(),
+            TextAction::DeleteWord => self.delete_word(),
+            TextAction::DeleteToStart => self.delete_to_start(),
+            TextAction::DeleteToEnd => self.delete_to_end(),
+        }
     }
 
     fn word_start(&self) -> usize {

@@ -11,6 +11,7 @@ use crate::site::certificates::Bundle;
 use crate::site::resolve::FlagValues;
 use crate::site::{Field, Id, Profile, ResolvedSite};
 use ratatui::crossterm::event::KeyEvent;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -167,16 +168,11 @@ pub enum Effect {
     },
     /// Shows a file in a pager, which has the terminal meanwhile.
     Pager(PathBuf),
-    /// Boots the image of a profile and shows its console; the file gets all of it.
+    /// Runs a command of this program, whose output is shown; the file gets all of it.
     Try {
         trial: u64,
-        profile: String,
+        words: Vec<OsString>,
         file: PathBuf,
-    },
-    /// Puts a profile's site on a published image.
-    Stamp {
-        profile: String,
-        image: PathBuf,
     },
     StopMachine,
     /// Boots the image of a profile; its console has the terminal meanwhile.

@@ -90,6 +90,7 @@ fn start(model: &Model) -> Vec<Row> {
     }
     rows.push(heading("Begin"));
     rows.push(Row::Do(Action::NewSite, "New site".to_owned()));
+    rows.push(Row::Do(Action::NewFromExample, "New site from the example".to_owned()));
     rows.push(Row::Do(Action::ImportConfig, "Import a config file".to_owned()));
     rows
 }

@@ -2,21 +2,41 @@
 
 use super::session;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// The exit code that was asked for first; 0: none yet.
 static ASKED: AtomicU8 = AtomicU8::new(0);
 
-/// Whether another program has the terminal: Ctrl-C there is meant for it, though all of the terminal's
-/// programs hear it.
-static LENT: AtomicBool = AtomicBool::new(false);
+/// The program that has the terminal: its process, 0: none has it, -1: one that has just ended or not begun.
+/// Ctrl-C there is meant for it, though all of the terminal's programs hear it.
+static LENT: AtomicI32 = AtomicI32::new(0);
 
 /// Says whether another program has the terminal.
 pub fn lend(lent: bool) {
-    LENT.store(lent, Ordering::SeqCst);
+    LENT.store(if lent { -1 } else { 0 }, Ordering::SeqCst);
+}
+
+/// Says which program has the terminal.
+pub fn lend_to(process: u32) {
+    LENT.store(i32::try_from(process).unwrap_or(-1), Ordering::SeqCst);
+}
+
+/// Whether a signal has asked for the end.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::SeqCst) != 0
+}
+
+/// The program that has the terminal ends first: until then nobody here can keep what was typed.
+fn pass_on(signal: i32) {
+    let signal = if signal == SIGHUP { Signal::HUP } else { Signal::TERM };
+    if let Some(process) = Some(LENT.load(Ordering::SeqCst)).filter(|pid| *pid > 0).and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process(process, signal);
+    }
 }
 
 /// The exit code of a program whose terminal has gone.
@@ -29,9 +49,10 @@ pub fn watch() -> io::Result<Receiver<u8>> {
     let own = sender.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if signal == SIGINT && LENT.load(Ordering::SeqCst) {
+            if signal == SIGINT && LENT.load(Ordering::SeqCst) != 0 {
                 continue;
             }
+            pass_on(signal);
             end(&own, 128 + u8::try_from(signal).unwrap_or(0));
         }
     })?;

@@ -113,6 +113,35 @@ impl Terminal {
         }
     }
 
+    /// The line that has the focus.
+    fn chosen(&self) -> String {
+        let text = self.text();
+        // A box that lies over the screen has it first.
+        let boxed = text.lines().find(|line| line.contains("│ › "));
+        let chosen = boxed.or_else(|| text.lines().find(|line| line.trim_start().starts_with('›')));
+        chosen.unwrap_or_default().to_owned()
+    }
+
+    /// Moves the focus down to the line with a text, a key at a time.
+    #[track_caller]
+    pub fn choose(&mut self, text: &str) {
+        loop {
+            let (now, screen) = (self.chosen(), self.text());
+            if now.contains(text) {
+                return;
+            }
+            self.send("\x1b[B");
+            // A list may scroll first; what lies over a screen that moves is looked at alone.
+            let boxed = screen.contains("│ › ");
+            let same = |terminal: &Self| terminal.chosen() == now && (boxed || terminal.text() == screen);
+            let until = Instant::now() + PATIENCE;
+            while same(self) {
+                assert!(Instant::now() < until, "the focus stays on {now:?}, not {text:?}:\n{}", self.text());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
     /// A paste, as terminals send it: lines end in carriage returns.
     pub fn paste(&mut self, text: &str) {
         self.send(&format!("\x1b[200~{}\x1b[201~", text.replace('\n', "\r")));

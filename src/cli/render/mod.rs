@@ -2,7 +2,7 @@
 
 mod bars;
 mod json;
-mod plain;
+pub mod plain;
 mod short;
 
 use crate::build::Event;

@@ -11,16 +11,9 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(5);
 
 pub fn show(receiver: Receiver<Event>) {
-    let mut last: HashMap<(Stage, Option<String>), Instant> = HashMap::new();
+    let mut lines = Lines::default();
     super::drain(receiver, |event| {
-        if let Event::Progress { stage, item, .. } = &event {
-            let slot = last.entry((*stage, item.clone())).or_insert_with(Instant::now);
-            if slot.elapsed() < EVERY {
-                return;
-            }
-            *slot = Instant::now();
-        }
-        let Some(line) = line(&event) else { return };
+        let Some(line) = lines.line(&event) else { return };
         // Nobody to read it is no reason to stop the build.
         let _ = if matches!(event, Event::Artifact { .. }) {
             writeln!(std::io::stdout(), "{line}")
@@ -28,6 +21,24 @@ pub fn show(receiver: Receiver<Event>) {
             writeln!(std::io::stderr(), "{line}")
         };
     });
+}
+
+/// What events say, line by line.
+#[derive(Debug, Default)]
+pub struct Lines(HashMap<(Stage, Option<String>), Instant>);
+
+impl Lines {
+    /// The text of an event, unless it was said just now how far that work is.
+    pub fn line(&mut self, event: &Event) -> Option<String> {
+        if let Event::Progress { stage, item, .. } = event {
+            let slot = self.0.entry((*stage, item.clone())).or_insert_with(Instant::now);
+            if slot.elapsed() < EVERY {
+                return None;
+            }
+            *slot = Instant::now();
+        }
+        line(event)
+    }
 }
 
 /// The text of an event; none for what says nothing new to a reader of lines.

@@ -25,7 +25,7 @@ pub use pace::Estimates;
 pub use result::{ResultAction, ResultEffect, ResultState};
 pub use sizes::Sizes;
 pub use state::BuildState;
-pub use trial::Trial;
+pub use trial::{Job, Trial};
 pub use watch::Watch;
 
 #[cfg(test)]

@@ -36,13 +36,7 @@ pub fn seconds(n: f64) -> Duration {
 
 /// The first eight components are in the store.
 pub fn plan() -> Vec<Row> {
-    let row = |stage, item: &str, state, key: bool| Row {
-        stage,
-        item: item.to_owned(),
-        state,
-        key: key.then(|| "0".repeat(64)),
-        lacks: None,
-    };
+    let row = |stage, item: &str, state, key: bool| Row::new(stage, item, state, key.then(|| "0".repeat(64)));
     let cached = |at: usize| if at < 8 { plan::State::Cached } else { plan::State::Todo };
     let mut rows: Vec<Row> = COMPONENTS
         .iter()

@@ -1,16 +1,77 @@
-//! A machine that boots the image, and its console in a pane.
+//! A machine that boots the image, or another command of this program, with what it says in a pane.
 
 use super::action::{BuildAction, BuildEffect, Typing, read};
 use crate::tui::keys::Key;
 use crate::tui::log::{LogBuffer, Pane, Scope, Source};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What runs in the pane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// A machine with the image, until all of it is up.
+    Boot,
+    /// The site is put on this published image.
+    Stamp(PathBuf),
+}
+
+impl Job {
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Boot => "Machine",
+            Self::Stamp(_) => "Stamp",
+        }
+    }
+
+    /// What can be said of it while it runs.
+    pub fn about(&self) -> &'static str {
+        match self {
+            Self::Boot => "it powers off when all is up",
+            Self::Stamp(_) => "it ends by itself",
+        }
+    }
+
+    /// What a good end means.
+    pub fn done(&self) -> &'static str {
+        match self {
+            Self::Boot => "all came up and it powered off",
+            Self::Stamp(_) => "the stamped image is in out/PROFILE/stamped",
+        }
+    }
+
+    /// The words of the command, for an image in `out`.
+    pub fn words(&self, profile: &str, out: &Path) -> Vec<OsString> {
+        let word = OsString::from;
+        match self {
+            Self::Boot => vec![word("boot"), word(profile), word("--check"), word("--plain")],
+            Self::Stamp(image) => vec![
+                word("stamp"),
+                image.into(),
+                word("--profile"),
+                word(profile),
+                word("--out"),
+                out.join("stamped").into(),
+                word("--plain"),
+            ],
+        }
+    }
+
+    /// The name of the file with all that it says, in the profile's folder of logs.
+    pub fn log(&self) -> &'static str {
+        match self {
+            Self::Boot => "console.log",
+            Self::Stamp(_) => "stamp.log",
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct Trial {
     /// What comes of machines with other numbers is late.
     pub number: u64,
     pub profile: String,
+    pub job: Job,
     pub log: LogBuffer,
     source: Source,
     pane: Pane,
@@ -26,12 +87,13 @@ pub struct Trial {
 }
 
 impl Trial {
-    pub fn new(number: u64, profile: &str, file: PathBuf, size: (u16, u16), now: Duration) -> Self {
+    pub fn new(number: u64, profile: &str, job: Job, file: PathBuf, size: (u16, u16), now: Duration) -> Self {
         let mut log = LogBuffer::default();
         let source = log.source(0, "");
         let mut trial = Self {
             number,
             profile: profile.to_owned(),
+            job,
             log,
             source,
             pane: Pane::new(Scope::Source(source)),
@@ -123,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_console_is_followed_searched_and_ended() {
-        let mut trial = Trial::new(1, "lab", "/l/boot.log".into(), (80, 20), Duration::from_secs(5));
+        let mut trial =
+            Trial::new(1, "lab", Job::Boot, "/l/boot.log".into(), (80, 20), Duration::from_secs(5));
         let lines: Vec<Vec<u8>> = (0..100).map(|n| format!("\x1b[32mline {n}\x1b[m").into_bytes()).collect();
         trial.take(&lines, Duration::from_secs(6));
         assert!(trial.pane().following());

@@ -4,7 +4,7 @@
 pub mod certs;
 pub mod drafts;
 mod input;
-mod outside;
+pub mod outside;
 mod probe;
 pub mod runs;
 pub mod sites;
@@ -25,7 +25,7 @@ use ratatui::crossterm::execute;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::mpsc::Sender;
 
 /// What every effect may use.
@@ -53,25 +53,57 @@ impl Place {
 
 /// Does effects on a real terminal.
 pub struct Executor {
-    place: Arc<Place>,
-    answers: Sender<Msg>,
+    worker: Worker,
     input: Input,
-    /// The number of the run whose events are wanted.
-    watched: Arc<AtomicU64>,
-    machine: Arc<trial::Machine>,
 }
 
 impl Executor {
     pub fn new(place: Place, answers: Sender<Msg>, input: Input) -> Self {
-        Self { place: Arc::new(place), answers, input, watched: Arc::default(), machine: Arc::default() }
+        Self { worker: Worker::new(place, answers), input }
+    }
+}
+
+/// Does effects that need no terminal.
+pub struct Worker {
+    pub place: Arc<Place>,
+    answers: Sender<Msg>,
+    /// The number of the run whose events are wanted.
+    watched: Arc<AtomicU64>,
+    machine: Arc<trial::Machine>,
+    /// How many answers are on their way.
+    awaited: Arc<AtomicUsize>,
+}
+
+/// Counts an answer that is on its way, until it has come or never will.
+struct Awaited(Arc<AtomicUsize>);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Worker {
+    pub fn new(place: Place, answers: Sender<Msg>) -> Self {
+        let (watched, machine, awaited) = Default::default();
+        Self { place: Arc::new(place), answers, watched, machine, awaited }
+    }
+
+    /// Whether an answer will come soon.
+    pub fn busy(&self) -> bool {
+        self.awaited.load(Ordering::SeqCst) > 0
     }
 
     /// Does something on a thread of its own. What it panics with becomes an answer too, so that nobody
     /// waits in vain.
     fn go(&self, work: impl FnOnce(&Place) -> Msg + Send + 'static) {
-        let answers = self.answers.clone();
-        // The screen may be gone by now.
-        self.go_on(move |place| drop(answers.blocking_send(work(place))));
+        self.awaited.fetch_add(1, Ordering::SeqCst);
+        let (answers, awaited) = (self.answers.clone(), Awaited(Arc::clone(&self.awaited)));
+        self.go_on(move |place| {
+            // The screen may be gone by now.
+            let _ = answers.blocking_send(work(place));
+            drop(awaited);
+        });
     }
 
     /// Does something that answers as it goes.
@@ -109,39 +141,28 @@ impl<W: Write> World<CrosstermBackend<W>> for Executor {
             }
             Effect::Pager(file) => {
                 let done = outside::pager(&self.input, terminal, &file);
-                return Ok(came_back(done, "The pager cannot show the log", &file.display().to_string()));
-            }
-            Effect::Boot(profile) => {
-                let call = outside::Call {
-                    words: &["boot", &profile],
-                    before: &format!("Booting {profile}. `poweroff` in the machine or Ctrl-A x ends it."),
-                    after: ["The machine is off.", "The machine has ended."],
+                let told = |e| {
+                    let what = format!("The pager cannot show the log: {}", file.display());
+                    Msg::Told(Err(Problem::new(what).because(e)))
                 };
-                let done = outside::hookos(&self.input, terminal, &self.place.root, &call);
-                return Ok(came_back(done, "The image did not boot", &profile));
+                return Ok(Some(done.err().map_or(Msg::Resumed, told)));
             }
-            Effect::Publish(profile) => {
-                let call = outside::Call {
-                    words: &["artifact-publish", &profile],
-                    before: &format!("Publishing {profile}. Ctrl-C ends it."),
-                    after: ["Published.", "Not published."],
-                };
-                let done = outside::hookos(&self.input, terminal, &self.place.root, &call);
-                return Ok(came_back(done, "The image was not published", &profile));
+            effect @ (Effect::Boot(_) | Effect::Publish(_)) => {
+                let Some(job) = outside::Job::of(&effect) else { return Ok(None) };
+                let done = outside::aside(&self.input, terminal, || {
+                    let done = job.run(&self.worker.place.root);
+                    job.pause()?;
+                    done
+                });
+                return Ok(Some(job.answer(done)));
             }
-            effect => self.start(effect),
+            effect => self.worker.start(effect),
         }
         Ok(None)
     }
 }
 
-/// What is said after another program had the terminal.
-fn came_back(done: io::Result<()>, what: &str, of: &str) -> Option<Msg> {
-    let told = |e| Msg::Told(Err(Problem::new(format!("{what}: {of}")).because(e)));
-    Some(done.err().map_or(Msg::Resumed, told))
-}
-
-impl Executor {
+impl Worker {
     /// Follows a run on a thread of its own, until another one is wanted.
     fn watch(&self, number: u64, work: impl FnOnce(&Place, &runs::Wanted<'_>) + Send + 'static) {
         self.watched.store(number, Ordering::SeqCst);
@@ -149,7 +170,7 @@ impl Executor {
         self.go_on(move |place| work(place, &runs::Wanted { number, now: &now, answers: &answers }));
     }
 
-    fn start(&self, effect: Effect) {
+    pub fn start(&self, effect: Effect) {
         match effect {
             Effect::ListSites(run) => self.go(move |place| Msg::Sites(run, sites::list(place))),
             Effect::Open(name) => self.go(move |place| Msg::Opened(sites::open(place, &name))),
@@ -172,7 +193,11 @@ impl Executor {
                 self.go(move |place| Msg::Components(run, work::components(place, &site)));
             }
             Effect::AskForKernels { run, site } => {
-                self.go(move |place| Msg::KernelsElsewhere(run, work::elsewhere(place, &site)));
+                // It takes as long as others take to answer.
+                let answers = self.answers.clone();
+                self.go_on(move |place| {
+                    let _ = answers.blocking_send(Msg::KernelsElsewhere(run, work::elsewhere(place, &site)));
+                });
             }
             Effect::ListKernels { run, site } => {
                 self.go(move |place| Msg::Kernels(run, work::kernels(place, &site)));
@@ -193,14 +218,11 @@ impl Executor {
             Effect::Replay { watch, profile } => {
                 self.watch(watch, move |place, wanted| runs::replay(place, &profile, wanted));
             }
-            Effect::Try { trial, profile, file } => {
+            Effect::Try { trial, words, file } => {
                 let (machine, answers) = (Arc::clone(&self.machine), self.answers.clone());
                 self.go_on(move |place| {
-                    trial::boot(&place.root, &profile, &file, trial, &machine, &answers);
+                    trial::run(&place.root, &words, &file, trial, &machine, &answers);
                 });
-            }
-            Effect::Stamp { profile, image } => {
-                self.go(move |place| Msg::Told(work::stamp(place, &profile, &image)));
             }
             Effect::StopMachine => self.machine.stop(),
             // Short, and the program may end right after it.

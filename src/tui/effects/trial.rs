@@ -1,8 +1,9 @@
-//! A machine that boots an image while the wizard shows its console.
+//! A command of this program while the wizard shows what it says: a machine that boots an image, a stamp.
 
 use crate::problem::{Problem, Result};
 use crate::tui::msg::Msg;
 use rustix::process::{Pid, Signal};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -29,9 +30,16 @@ impl Machine {
     }
 }
 
-/// Boots a profile's image, as `hookos boot PROFILE --check` does, and sends what its console shows.
-pub fn boot(root: &Path, profile: &str, file: &Path, number: u64, machine: &Machine, answers: &Sender<Msg>) {
-    let code = watch(root, profile, file, machine, |lines| {
+/// Runs a command and sends what it says.
+pub fn run(
+    root: &Path,
+    words: &[OsString],
+    file: &Path,
+    number: u64,
+    machine: &Machine,
+    answers: &Sender<Msg>,
+) {
+    let code = watch(root, words, file, machine, |lines| {
         // The wizard may be gone.
         answers.blocking_send(Msg::Console(number, lines)).is_ok()
     });
@@ -45,7 +53,7 @@ pub fn boot(root: &Path, profile: &str, file: &Path, number: u64, machine: &Mach
 
 fn watch(
     root: &Path,
-    profile: &str,
+    words: &[OsString],
     file: &Path,
     machine: &Machine,
     mut tell: impl FnMut(Vec<Vec<u8>>) -> bool,
@@ -56,8 +64,7 @@ fn watch(
     }
     let mut copy =
         File::create(file).map_err(|e| failed("the console's log cannot be written", e).in_file(file))?;
-    let (mut child, console) =
-        start(root, profile).map_err(|e| failed("the machine cannot be started", e))?;
+    let (mut child, console) = start(root, words).map_err(|e| failed("the command cannot be started", e))?;
     machine.set(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
     let mut lines = BufReader::new(console);
     let mut line = Vec::new();
@@ -76,16 +83,17 @@ fn watch(
             machine.stop();
         }
     }
-    let status = child.wait().map_err(|e| failed("the machine is lost", e));
+    let status = child.wait().map_err(|e| failed("the command is lost", e));
     machine.set(None);
     Ok(status?.code().unwrap_or(1))
 }
 
 /// Both of its outputs go into one pipe, so that they stay in order.
-fn start(root: &Path, profile: &str) -> std::io::Result<(Child, PipeReader)> {
+fn start(root: &Path, words: &[OsString]) -> std::io::Result<(Child, PipeReader)> {
     let (reader, writer) = std::io::pipe()?;
     let child = Command::new(std::env::current_exe()?)
-        .args(["boot", profile, "--check", "--plain", "--root"])
+        .args(words)
+        .arg("--root")
         .arg(root)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)

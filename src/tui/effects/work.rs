@@ -4,7 +4,6 @@ use super::{Place, runs};
 use crate::build::image::Request;
 use crate::build::kernel::KernelPlace;
 use crate::build::manifest;
-use crate::build::stamp::{self, Base};
 use crate::component::{self, Source, Stage};
 use crate::debian::lock::Mode;
 use crate::history;
@@ -12,9 +11,8 @@ use crate::kernel::image::Built;
 use crate::kernel::list::slug;
 use crate::linuxkit::Definition;
 use crate::problem::{Problem, Result};
-use crate::progress::Silent;
 use crate::site::resolve::Lookup;
-use crate::site::{Id, KernelSource, ResolvedSite, Sources, certificates, files, resolve};
+use crate::site::{Id, KernelSource, ResolvedSite, Sources, files, resolve};
 use crate::store::Store;
 use crate::tui::build::Sizes;
 use crate::tui::data::{ComponentEntry, FileEntry, GroupEntry, Kernels, Planned};
@@ -89,20 +87,6 @@ pub fn kernels(place: &Place, site: &ResolvedSite) -> Result<Box<Kernels>> {
         places: request.kernels_here(),
         groups: plan.groups().iter().map(entry).collect(),
     }))
-}
-
-/// Puts a profile's site on a published image, in a folder of its own beside the profile's image.
-pub fn stamp(place: &Place, profile: &str, image: &Path) -> Result<String> {
-    let (found, profile) = files::load(&place.root, profile)?;
-    let env: &Lookup = &Sources::environment;
-    let sources = Sources { profile: Some(&profile), env: Some(env), ..Sources::default() };
-    let (site, _) = resolve(&found.name, &sources).into_result()?;
-    let certificates = certificates::of_site(&site, &place.root, certificates::now())?;
-    let store = Store::open(place.store.clone())?;
-    let out = place.root.join("out").join(&site.name).join("stamped");
-    let request = stamp::Request { store: &store, site: &site, certificates: &certificates, out: &out };
-    request.stamp(&Base::find(image)?, &Silent)?;
-    Ok(format!("The stamped image is in {}.", out.display()))
 }
 
 /// Compressed bytes of each part of the last image.

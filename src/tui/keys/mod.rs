@@ -10,7 +10,7 @@ pub use table::ACTIONS;
 use super::build::{BuildAction, ResultAction};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// Where an action is offered. Several contexts are active at a time; see [`SETS`].
+/// Where an action is offered. Several contexts are active at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Context {
     Anywhere,
@@ -18,8 +18,14 @@ pub enum Context {
     Letters,
     /// Rows that may have choices.
     Rows,
-    /// A text field has the focus.
+    /// A line is typed: in a field, or where something is asked.
     Text,
+    /// A text of several lines is pasted.
+    Paste,
+    /// A file is picked.
+    Files,
+    /// A step is chosen.
+    Steps,
     Start,
     /// Any step of a site.
     Site,
@@ -36,7 +42,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Start,
         Self::Site,
         Self::Endpoints,
@@ -48,6 +54,9 @@ impl Context {
         Self::Log,
         Self::Rows,
         Self::Text,
+        Self::Steps,
+        Self::Files,
+        Self::Paste,
         Self::Letters,
         Self::Anywhere,
     ];
@@ -59,6 +68,9 @@ impl Context {
             Self::Letters => "Everywhere but in text fields",
             Self::Rows => "Lists and switches",
             Self::Text => "Text fields",
+            Self::Paste => "Pasting certificates",
+            Self::Files => "Picking a file",
+            Self::Steps => "Choosing a step",
             Self::Start => "Start",
             Self::Site => "Steps of a site",
             Self::Endpoints => "Endpoints",
@@ -72,7 +84,8 @@ impl Context {
     }
 }
 
-/// Every combination of contexts that a screen has.
+/// Every combination of contexts that a screen or what lies over it has.
+#[cfg(test)]
 pub const SETS: &[&[Context]] = &[
     &[Context::Anywhere, Context::Letters, Context::Rows, Context::Start],
     &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site],
@@ -85,6 +98,9 @@ pub const SETS: &[&[Context]] = &[
     &[Context::Anywhere, Context::Letters, Context::Log, Context::Build],
     &[Context::Anywhere, Context::Letters, Context::Log, Context::Machine],
     &[Context::Anywhere, Context::Letters, Context::Result],
+    &[Context::Files],
+    &[Context::Paste],
+    &[Context::Steps],
 ];
 
 /// What a person can do.
@@ -106,8 +122,8 @@ pub enum Action {
     Next,
     // Start
     NewSite,
+    NewFromExample,
     ImportConfig,
-    ImportFile,
     Duplicate,
     Rename,
     Delete,
@@ -138,6 +154,26 @@ pub enum Action {
     BackToSite,
     StopMachine,
     BackToResult,
+    // What is typed or chosen
+    Text(TextAction),
+    TakePaste,
+    FolderAbove,
+    FolderBelow,
+    StepOfNumber,
+}
+
+/// What a key does to a line that is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextAction {
+    Left,
+    Right,
+    Start,
+    End,
+    Backspace,
+    Delete,
+    DeleteWord,
+    DeleteToStart,
+    DeleteToEnd,
 }
 
 /// A key as a person presses it.
@@ -150,7 +186,12 @@ pub struct Key {
 impl Key {
     /// The key of a terminal's event. Shift is in the character already.
     pub fn of(event: &KeyEvent) -> Self {
-        Self { code: event.code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) }
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        // What many terminals send for Backspace.
+        if ctrl && event.code == KeyCode::Char('h') {
+            return Self { code: KeyCode::Backspace, ctrl: false };
+        }
+        Self { code: event.code, ctrl }
     }
 
     /// The name on screens: ASCII, so that it is the same everywhere.
@@ -248,6 +289,7 @@ mod tests {
                     | Context::Result
                     | Context::Machine
                     | Context::Log
+                    | Context::Steps
             ) {
                 assert!(
                     entry.keys.iter().all(|k| k.ctrl || !matches!(k.code, KeyCode::Char(_))),

@@ -1,7 +1,7 @@
 //! The table of actions.
 
 use super::super::build::{BuildAction as B, ResultAction as R};
-use super::{Action, Context, Entry, Key};
+use super::{Action, Context, Entry, Key, TextAction as T};
 use ratatui::crossterm::event::KeyCode;
 
 const fn key(code: KeyCode) -> Key {
@@ -14,6 +14,10 @@ const fn letter(c: char) -> Key {
 
 const fn ctrl(c: char) -> Key {
     Key { code: KeyCode::Char(c), ctrl: true }
+}
+
+const fn with_ctrl(code: KeyCode) -> Key {
+    Key { code, ctrl: true }
 }
 
 const fn entry(
@@ -34,10 +38,21 @@ const fn result(action: R) -> Action {
     Action::Result(action)
 }
 
+const fn text(action: T, keys: &'static [Key], about: &'static str) -> Entry {
+    entry(Action::Text(action), Context::Text, keys, about, None)
+}
+
 /// The table. Within a context the order is the order in the footer and in help.
 pub static ACTIONS: &[Entry] = &[
     entry(Action::Activate, Context::Start, &[key(KeyCode::Enter)], "open what is chosen", Some("open")),
     entry(Action::NewSite, Context::Start, &[letter('n')], "begin a new site", Some("new")),
+    entry(
+        Action::NewFromExample,
+        Context::Start,
+        &[letter('e')],
+        "begin a new site from the example, which has every field with its help",
+        None,
+    ),
     entry(Action::ImportConfig, Context::Start, &[letter('i')], "import a config file", Some("import")),
     entry(Action::Duplicate, Context::Start, &[letter('c')], "copy the profile under another name", None),
     entry(Action::Rename, Context::Start, &[letter('r')], "rename the profile", None),
@@ -211,6 +226,37 @@ pub static ACTIONS: &[Entry] = &[
     entry(result(R::PageDown), Context::Result, &[key(KeyCode::PageDown)], "down by a page", None),
     entry(result(R::First), Context::Result, &[key(KeyCode::Home)], "to the first row", None),
     entry(result(R::Last), Context::Result, &[key(KeyCode::End)], "to the last row", None),
+    text(T::Left, &[key(KeyCode::Left), with_ctrl(KeyCode::Left)], "a character to the left"),
+    text(T::Right, &[key(KeyCode::Right), with_ctrl(KeyCode::Right)], "a character to the right"),
+    text(T::Start, &[key(KeyCode::Home), ctrl('a')], "to the start of the text"),
+    text(T::End, &[key(KeyCode::End), ctrl('e')], "to the end of the text"),
+    text(T::Backspace, &[key(KeyCode::Backspace)], "delete the character before the cursor"),
+    text(T::Delete, &[key(KeyCode::Delete)], "delete the character at the cursor"),
+    text(T::DeleteWord, &[ctrl('w'), with_ctrl(KeyCode::Backspace)], "delete the word before the cursor"),
+    text(T::DeleteToStart, &[ctrl('u')], "delete all before the cursor"),
+    text(T::DeleteToEnd, &[ctrl('k')], "delete all behind the cursor"),
+    entry(
+        Action::StepOfNumber,
+        Context::Steps,
+        &[letter('1'), letter('2'), letter('3'), letter('4'), letter('5'), letter('6'), letter('7')],
+        "choose the step of this number",
+        None,
+    ),
+    entry(
+        Action::FolderAbove,
+        Context::Files,
+        &[key(KeyCode::Left)],
+        "to the folder above; Backspace too, where nothing is typed",
+        None,
+    ),
+    entry(
+        Action::FolderBelow,
+        Context::Files,
+        &[key(KeyCode::Right)],
+        "into the chosen folder; Enter too",
+        None,
+    ),
+    entry(Action::TakePaste, Context::Paste, &[key(KeyCode::Tab)], "take what is pasted", Some("take")),
     entry(Action::Up, Context::Anywhere, &[key(KeyCode::Up), key(KeyCode::BackTab)], "up", None),
     entry(Action::Down, Context::Anywhere, &[key(KeyCode::Down), key(KeyCode::Tab)], "down", None),
     entry(Action::PageUp, Context::Start, &[key(KeyCode::PageUp)], "up by a page", None),

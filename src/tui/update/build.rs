@@ -1,7 +1,7 @@
 //! A run on the screen, and what came of it: what keys, answers and leaving do.
 
 use super::super::build::{
-    BuildAction, BuildEffect, Estimates, LeaveChoice, ResultAction, ResultEffect, ResultState, Watch,
+    BuildAction, BuildEffect, Estimates, Job, LeaveChoice, ResultAction, ResultEffect, ResultState, Watch,
 };
 use super::super::data::Begun;
 use super::super::keys::Action;
@@ -71,6 +71,10 @@ pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
             watch.past = since.is_none();
             let ago = since.map_or(0, |since| u64::try_from(clock - since).unwrap_or(0));
             watch.begun(now, Duration::from_secs(ago));
+            // It was asked to stop before it could hear it.
+            if watch.state.cancelling() && watch.moving() {
+                return vec![Effect::CancelRun(watch.state.profile.clone())];
+            }
         }
         Msg::Begun(_, Err(problem)) => refused(model, &problem),
         Msg::Events(_, events) => {
@@ -223,7 +227,7 @@ pub fn act_on_result(model: &mut Model, action: Action) -> Vec<Effect> {
     };
     let profile = result.profile.clone();
     match result.handle(action) {
-        Some(ResultEffect::Boot) => machine::begin(model, profile),
+        Some(ResultEffect::Boot) => machine::begin(model, &profile, Job::Boot),
         Some(ResultEffect::LogIn) => vec![Effect::Boot(profile)],
         Some(ResultEffect::Publish) => vec![Effect::Publish(profile)],
         Some(ResultEffect::Stamp) => super::overlays::pick(model, Picking::Image),
@@ -241,8 +245,7 @@ pub fn act_on_result(model: &mut Model, action: Action) -> Vec<Effect> {
 pub fn stamp(model: &mut Model, image: PathBuf) -> Vec<Effect> {
     let Some(result) = &model.result else { return Vec::new() };
     let profile = result.profile.clone();
-    model.say(Role::Info, format!("Stamping {} with {profile}.", image.display()));
-    vec![Effect::Stamp { profile, image }]
+    machine::begin(model, &profile, Job::Stamp(image))
 }
 
 /// A key on the build's screen that no action has.

@@ -1,6 +1,6 @@
 //! A machine that boots the image: its console, and its end.
 
-use super::super::build::{BuildAction, BuildEffect, Trial};
+use super::super::build::{BuildAction, BuildEffect, Job, Trial};
 use super::super::keys::{Action, Key};
 use super::super::model::{Model, Screen};
 use super::super::msg::{Effect, Msg};
@@ -8,17 +8,22 @@ use super::super::overlay::{Ask, Choice, Overlay};
 use super::super::theme::Role;
 use super::build::copy;
 
-/// Boots the image of a profile, or shows the machine that does so already.
-pub fn begin(model: &mut Model, profile: String) -> Vec<Effect> {
+/// Boots the image of a profile or stamps with it, or shows what runs already.
+pub fn begin(model: &mut Model, profile: &str, job: Job) -> Vec<Effect> {
     model.screen = Screen::Machine;
-    if model.trial.as_ref().is_some_and(Trial::running) {
+    if let Some(trial) = model.trial.as_ref().filter(|trial| trial.running()) {
+        if trial.job != job || trial.profile != profile {
+            model.say(Role::Warn, "This runs still. End it, or wait for its end, before something else.");
+        }
         return Vec::new();
     }
     model.watches += 1;
     let trial = model.watches;
-    let file = model.root.join("out").join(&profile).join("logs/console.log");
-    model.trial = Some(Trial::new(trial, &profile, file.clone(), model.body(), model.now));
-    vec![Effect::Try { trial, profile, file }]
+    let out = model.root.join("out").join(profile);
+    let file = out.join("logs").join(job.log());
+    let words = job.words(profile, &out);
+    model.trial = Some(Trial::new(trial, profile, job, file.clone(), model.body(), model.now));
+    vec![Effect::Try { trial, words, file }]
 }
 
 pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
@@ -28,10 +33,14 @@ pub fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Console(number, lines) if number == trial.number => trial.take(&lines, now),
         Msg::MachineEnded(number, code) if number == trial.number => {
             trial.end = Some((now, code));
-            let (role, text) = match code {
-                0 => (Role::Ok, format!("{} boots: all of it came up, and it powered off.", trial.profile)),
-                130 => (Role::Info, "The machine was ended.".to_owned()),
-                _ => (Role::Error, format!("{} does not boot as it should.", trial.profile)),
+            let name = &trial.profile;
+            let (role, text) = match (code, &trial.job) {
+                (0, Job::Boot) => (Role::Ok, format!("{name} boots: all of it came up, and it powered off.")),
+                (0, Job::Stamp(_)) => (Role::Ok, format!("The stamped image is in out/{name}/stamped.")),
+                (130, Job::Boot) => (Role::Info, "The machine was ended.".to_owned()),
+                (130, Job::Stamp(_)) => (Role::Info, "The stamp was ended; nothing was replaced.".to_owned()),
+                (_, Job::Boot) => (Role::Error, format!("{name} does not boot as it should.")),
+                (_, Job::Stamp(_)) => (Role::Error, "The image was not stamped.".to_owned()),
             };
             model.say(role, text);
         }
@@ -73,9 +82,17 @@ pub fn typed(model: &mut Model, key: Key) {
 /// Asks before a machine is ended by leaving.
 pub fn ask_to_leave(model: &mut Model) -> bool {
     let Some(trial) = model.trial.as_ref().filter(|trial| trial.running()) else { return false };
-    let text = vec![format!("It boots the image of {}. Leaving ends it.", trial.profile)];
+    let (title, text) = match &trial.job {
+        Job::Boot => {
+            ("A machine is running", format!("It boots the image of {}. Leaving ends it.", trial.profile))
+        }
+        Job::Stamp(image) => {
+            let text = format!("{} gets the site of {}. Leaving ends it.", image.display(), trial.profile);
+            ("An image is being stamped", text)
+        }
+    };
     let choices = vec![("Stay", Choice::Stay), ("Leave and end it", Choice::EndMachine)];
-    model.overlay = Some(Overlay::Ask(Ask::new("A machine is running", text, choices)));
+    model.overlay = Some(Overlay::Ask(Ask::new(title, vec![text], choices)));
     true
 }
 

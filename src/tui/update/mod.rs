@@ -70,7 +70,14 @@ fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     }
 }
 
+pub use overlays::pick_path as pick;
+pub use site::answer;
 pub use start::entry as start_entry;
+
+/// Leaves without a question; what is not saved is kept.
+pub fn leave(model: &mut Model) -> Vec<Effect> {
+    quit::leave(model, 0)
+}
 
 /// What the first screen needs.
 pub fn begin(model: &mut Model) -> Vec<Effect> {
@@ -80,6 +87,7 @@ pub fn begin(model: &mut Model) -> Vec<Effect> {
 fn key(model: &mut Model, event: &KeyEvent) -> Vec<Effect> {
     let key = Key::of(event);
     if event.modifiers.contains(KeyModifiers::ALT) {
+        model.say(Role::Muted, "No key with Alt does anything here; Esc lists what can be done.");
         return Vec::new();
     }
     // These must work whatever is open.
@@ -104,10 +112,14 @@ fn key(model: &mut Model, event: &KeyEvent) -> Vec<Effect> {
     if let Some(action) = keys::lookup(key, &model.contexts()) {
         return act(model, action);
     }
-    match model.screen {
-        Screen::Site => site::typed(model, key),
-        _ => Vec::new(),
+    let types = model.site.as_ref().is_some_and(|site| site.form.editor().is_some());
+    if model.screen == Screen::Site && types && character(key).is_some() {
+        return site::typed(model, key);
     }
+    if matches!(key.code, KeyCode::Char(_)) {
+        model.say(Role::Muted, format!("{} does nothing here; Esc lists what can be done.", key.name()));
+    }
+    Vec::new()
 }
 
 /// Does an action, by its key or from the menu.
@@ -122,6 +134,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Action::Quit => quit::ask(model, false),
+        Action::Text(action) => site::edit(model, |line| line.act(action)),
         Action::Suspend => vec![Effect::Suspend],
         Action::Repaint => vec![Effect::Repaint],
         Action::Mouse => {
@@ -182,19 +195,22 @@ fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     }
     match model.screen {
         Screen::Site => site::paste(model, text),
-        Screen::Build => {
+        Screen::Build if model.watch.as_ref().is_some_and(|watch| watch.state.typing().is_some()) => {
             if let Some(watch) = &mut model.watch {
                 watch.state.paste(text);
             }
             Vec::new()
         }
-        Screen::Machine => {
+        Screen::Machine if model.trial.as_ref().is_some_and(|trial| trial.typing().is_some()) => {
             if let Some(trial) = &mut model.trial {
                 trial.paste(text);
             }
             Vec::new()
         }
-        Screen::Start | Screen::Result => Vec::new(),
+        _ => {
+            model.say(Role::Warn, "Nothing here takes a text. Go to a text field, then paste.");
+            Vec::new()
+        }
     }
 }
 
@@ -224,17 +240,9 @@ pub(super) fn character(key: Key) -> Option<char> {
 
 /// What a key does to a line that is being typed; false if it is no such key.
 pub(super) fn edit_line(line: &mut super::line::Line, key: Key) -> bool {
-    match (key.code, key.ctrl) {
-        (KeyCode::Char(c), false) => line.insert(c.encode_utf8(&mut [0; 4])),
-        (KeyCode::Backspace, true) | (KeyCode::Char('w'), true) => line.delete_word(),
-        (KeyCode::Backspace, false) => line.backspace(),
-        (KeyCode::Delete, _) => line.delete(),
-        (KeyCode::Left, _) => line.left(),
-        (KeyCode::Right, _) => line.right(),
-        (KeyCode::Home, _) | (KeyCode::Char('a'), true) => line.home(),
-        (KeyCode::End, _) | (KeyCode::Char('e'), true) => line.end(),
-        (KeyCode::Char('u'), true) => line.delete_to_start(),
-        (KeyCode::Char('k'), true) => line.delete_to_end(),
+    match (character(key), keys::lookup(key, &[keys::Context::Text])) {
+        (Some(c), _) => line.insert(c.encode_utf8(&mut [0; 4])),
+        (None, Some(Action::Text(action))) => line.act(action),
         _ => return false,
     }
     true

@@ -1,7 +1,7 @@
 //! Keys while something lies over the screen.
 
 use super::super::check::Check;
-use super::super::keys::Key;
+use super::super::keys::{self, Action, Context, Key};
 use super::super::line::Line;
 use super::super::model::Model;
 use super::super::msg::Effect;
@@ -34,11 +34,11 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
             if key.code == KeyCode::Enter {
                 return site::go_to(model, Step::ALL[at.min(Step::ALL.len() - 1)]);
             }
-            match character(key).and_then(|c| c.to_digit(10)) {
-                Some(n @ 1..=7) => at = n as usize - 1,
-                _ => {
-                    choose(&mut at, Step::ALL.len(), key);
-                }
+            let number = character(key).and_then(|c| c.to_digit(10)).unwrap_or(1) as usize;
+            if keys::lookup(key, &[Context::Steps]) == Some(Action::StepOfNumber) {
+                at = number - 1;
+            } else {
+                choose(&mut at, Step::ALL.len(), key);
             }
             model.overlay = Some(Overlay::Steps(at));
         }
@@ -60,7 +60,7 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
         }
         Overlay::Files(files) => return pick_key(model, files, key),
         Overlay::Paste(mut paste) => {
-            if key.code == KeyCode::Tab {
+            if keys::lookup(key, &[Context::Paste]) == Some(Action::TakePaste) {
                 let text = paste.area.lines().join("\n");
                 model.overlay = Some(Overlay::Paste(paste));
                 return vec![Effect::Decode(text.into_bytes())];
@@ -240,8 +240,10 @@ pub fn pick(model: &mut Model, picking: Picking) -> Vec<Effect> {
 
 fn pick_key(model: &mut Model, mut files: Files, key: Key) -> Vec<Effect> {
     let shown: Vec<_> = files.shown().into_iter().cloned().collect();
-    let up = key.code == KeyCode::Left || (key.code == KeyCode::Backspace && files.line.text().is_empty());
-    let enter = matches!(key.code, KeyCode::Enter | KeyCode::Right);
+    let action = keys::lookup(key, &[Context::Files]);
+    let up = action == Some(Action::FolderAbove)
+        || (key.code == KeyCode::Backspace && files.line.text().is_empty());
+    let enter = key.code == KeyCode::Enter || action == Some(Action::FolderBelow);
     if up {
         if let Some(parent) = files.folder.parent().map(std::path::Path::to_owned) {
             return enter_folder(model, files, parent);
@@ -289,6 +291,14 @@ fn typed_path(files: &mut Files, text: &str) -> Vec<Effect> {
             let run = files.entries.begin(std::time::Duration::ZERO);
             vec![Effect::ListFolder { run, folder: folder.to_owned() }]
         }
+        _ => Vec::new(),
+    }
+}
+
+/// A whole path for the picker that is open.
+pub fn pick_path(model: &mut Model, path: PathBuf) -> Vec<Effect> {
+    match model.overlay.take() {
+        Some(Overlay::Files(files)) => picked(model, files.picking, path),
         _ => Vec::new(),
     }
 }

@@ -3,13 +3,14 @@
 use super::super::data::Pending;
 use super::super::form;
 use super::super::keys::{Action, Key};
+use super::super::line::Line;
 use super::super::model::{Model, Screen};
 use super::super::msg::{Build, Effect, Save};
 use super::super::overlay::{self, Ask, Choice, Overlay, Paste, Picking, Purpose};
 use super::super::rows::Row;
 use super::super::step::Step;
 use super::super::theme::Role;
-use super::{character, edit_line, move_focus, overlays, start};
+use super::{character, move_focus, overlays, start};
 use crate::probe::endpoints;
 use crate::site::{FIELDS, Id};
 use crate::words::count_of;
@@ -158,13 +159,8 @@ fn turn(model: &mut Model, focus: Option<Row>, forward: bool) -> Vec<Effect> {
 pub fn typed(model: &mut Model, key: Key) -> Vec<Effect> {
     // What is typed has to be seen.
     model.scroll = None;
-    let Some(site) = &mut model.site else { return Vec::new() };
-    let id = match character(key) {
-        Some(c) => site.form.type_char(c),
-        None => site.form.edit(|line| {
-            edit_line(line, key);
-        }),
-    };
+    let (Some(site), Some(c)) = (&mut model.site, character(key)) else { return Vec::new() };
+    let id = site.form.type_char(c);
     if let Some(why) = site.form.refused.clone() {
         model.say(Role::Warn, why);
     }
@@ -172,6 +168,31 @@ pub fn typed(model: &mut Model, key: Key) -> Vec<Effect> {
         changed(model, id);
     }
     Vec::new()
+}
+
+/// Moves in the text field, or deletes.
+pub fn edit(model: &mut Model, change: impl FnOnce(&mut Line)) -> Vec<Effect> {
+    if let Some(id) = model.site.as_mut().and_then(|site| site.form.edit(change)) {
+        changed(model, id);
+    }
+    Vec::new()
+}
+
+/// A whole answer for a field; its problem may be shown.
+pub fn answer(model: &mut Model, id: Id, text: String) -> Vec<Effect> {
+    let Some(site) = &mut model.site else { return Vec::new() };
+    let before = site.form.text(id);
+    if before != text || site.form.edits().get(&id) == Some(&form::Edit::Default) {
+        site.form.set(id, text);
+    }
+    let now = site.form.text(id);
+    site.form.submit([id].into_iter());
+    site.form.focus(None);
+    if now == before {
+        return Vec::new();
+    }
+    changed(model, id);
+    refresh(model)
 }
 
 /// Pasted text goes into the field whole: what is wrong with it is said when the field is left.

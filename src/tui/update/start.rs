@@ -71,6 +71,12 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             );
             Vec::new()
         }
+        (Action::NewFromExample, _) => {
+            let example = model.root.join("profiles/example.toml");
+            let help = "Letters, digits, `.`, `_` and `-`. Nothing is written before you save.";
+            prompt(model, "New site from the example", "Its name", help, "", Purpose::ImportAs(example));
+            Vec::new()
+        }
         (Action::ImportConfig, _) => overlays::pick(model, Picking::Config),
         (Action::Duplicate, Some(Row::Site(name))) => {
             let title = format!("Copy {name}");

@@ -6,7 +6,7 @@ use super::super::build::failure::Part;
 use super::super::build::list::{self, Listed, Pick};
 use super::super::build::rows::{Row, State};
 use super::super::build::state::StageRows;
-use super::super::build::{BuildState, Trial};
+use super::super::build::{BuildState, Job, Trial};
 use super::super::theme::{Role, Theme};
 use super::log::{LogView, grouped, view_log};
 use super::text::{clip, fit, width, wrap};
@@ -53,9 +53,13 @@ pub fn view_machine(frame: &mut Frame, area: Rect, trial: &Trial, now: Duration,
         None if trial.stopping => (Role::Warn, glyphs.warn(), format!("ending, after {took}")),
         None => {
             let ticks = now.as_millis() as u64 / 100;
-            (Role::Accent, glyphs.run(ticks), format!("running for {took}; it powers off when all is up"))
+            (Role::Accent, glyphs.run(ticks), format!("running for {took}; {}", trial.job.about()))
         }
-        Some((_, 0)) => (Role::Ok, glyphs.ok(), format!("all came up and it powered off, in {took}")),
+        Some((_, 0)) => (
+            Role::Ok,
+            glyphs.ok(),
+            format!("{}, in {took}", trial.job.done().replace("PROFILE", &trial.profile)),
+        ),
         Some((_, 130)) => (Role::Warn, glyphs.warn(), format!("ended after {took}")),
         Some((_, code)) => (Role::Error, glyphs.fail(), format!("failed after {took}, exit code {code}")),
     };
@@ -65,7 +69,8 @@ pub fn view_machine(frame: &mut Frame, area: Rect, trial: &Trial, now: Duration,
     let notice = trial.notice.as_deref();
     let typing = trial.typing().map(prompt);
     let (buffer, pane) = (&trial.log, trial.pane());
-    view_log(frame, rest, &LogView { buffer, pane, title: "console", notice, typing, theme });
+    let title = if trial.job == Job::Boot { "console" } else { "output" };
+    view_log(frame, rest, &LogView { buffer, pane, title, notice, typing, theme });
 }
 
 fn prompt(typing: &Typing) -> (&'static str, &super::super::line::Line) {

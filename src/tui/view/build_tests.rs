@@ -138,7 +138,8 @@ fn the_result() {
 #[test]
 fn a_machine_that_boots_the_image() {
     let mut model = wizard();
-    let mut trial = Trial::new(1, "lab", "/l".into(), model.body(), Duration::ZERO);
+    let mut trial =
+        Trial::new(1, "lab", super::super::build::Job::Boot, "/l".into(), model.body(), Duration::ZERO);
     let lines =
         ["hookos: using TCG", "[   10.083] hookos: HookOS init on Linux 5.10.0-46-amd64", "", "service list"];
     let lines: Vec<Vec<u8>> = lines.map(|line| line.as_bytes().to_vec()).into();

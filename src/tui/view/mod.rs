@@ -125,7 +125,9 @@ fn header(model: &Model, frame: &mut Frame, area: Rect) {
             (format!("{}{unsaved}", site.form.name), step)
         }
         (_, Screen::Machine) => {
-            (model.trial.as_ref().map_or(String::new(), |trial| trial.profile.clone()), "Machine".to_owned())
+            let trial = model.trial.as_ref();
+            let title = trial.map_or("", |trial| trial.job.title());
+            (trial.map_or(String::new(), |trial| trial.profile.clone()), title.to_owned())
         }
         (_, Screen::Build | Screen::Result) => {
             let name = model.watch.as_ref().map_or("", |watch| watch.state.profile.as_str());
@@ -224,6 +226,13 @@ fn footer(model: &Model, frame: &mut Frame, area: Rect) {
     }
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
 }
+
+/// What there is to know of the row in focus, line by line.
+pub fn facts(model: &Model) -> Vec<String> {
+    panel::words(model).into_iter().map(|(_, text)| text).collect()
+}
+
+pub use rows::text_of;
 
 #[cfg(test)]
 mod build_tests;

@@ -42,7 +42,7 @@ fn some_lines(text: &str, room: usize, most: usize, mark: &str) -> Vec<String> {
     lines
 }
 
-/// All of it, to read at leisure.
+/// All that there is to know of the row in focus, to read at leisure.
 pub fn words(model: &Model) -> Vec<(Role, String)> {
     let plain = |text: &str| vec![(Role::Plain, text.to_owned())];
     match model.focus() {
@@ -130,6 +130,7 @@ fn about(action: super::super::keys::Action) -> Option<&'static str> {
     use super::super::keys::Action as A;
     Some(match action {
         A::NewSite => "A new profile. The defaults suit a trial; a site needs the orchestrator's domain.",
+        A::NewFromExample => "A copy of profiles/example.toml: every field is in it, with its help.",
         A::ImportConfig => "A `config` file of a HookOS site becomes a profile; nothing in it is lost.",
         A::TestConnection => {
             "Looks up each endpoint's name, connects through the proxy if one is set, and checks the server's certificate against this profile's authority."

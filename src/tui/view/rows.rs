@@ -57,6 +57,12 @@ pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
     scrollbar(model, frame, area, total, from);
 }
 
+/// The lines of a row without the focus, as text.
+pub fn text_of(model: &Model, row: &Row) -> Vec<String> {
+    let painter = Painter::new(model, std::slice::from_ref(row), model.size.0.into());
+    painter.block(row, false).lines.iter().map(ToString::to_string).collect()
+}
+
 /// Where a row is.
 #[derive(Debug, Clone, Copy)]
 pub struct Spot {

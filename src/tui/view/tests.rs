@@ -160,13 +160,7 @@ fn components() -> Vec<ComponentEntry> {
 }
 
 fn plan() -> Vec<plan::Row> {
-    let row = |stage, item: &str, state| plan::Row {
-        stage,
-        item: item.to_owned(),
-        state,
-        key: Some(String::new()),
-        lacks: None,
-    };
+    let row = |stage, item: &str, state| plan::Row::new(stage, item, state, Some(String::new()));
     vec![
         row(Stage::Components, "acpid", State::Cached),
         row(Stage::Components, "fluent-bit", State::Todo),
