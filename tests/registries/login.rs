@@ -1,6 +1,6 @@
 //! Who we are to a registry.
 
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::room::{Authority, Room};
 use crate::support::{Registry, ok};
 use crate::tokens::Tokens;
@@ -65,6 +65,34 @@ fn a_token_server_is_asked_with_a_password_a_token_or_a_helper() {
     room.login(r#"{"credsStore": "gone"}"#);
     let said = room.fails("fifth", &["images", "pull", &reference]);
     assert!(said.contains("docker-credential-gone, which is not installed"), "{said}");
+}
+
+#[test]
+fn a_token_that_runs_out_on_the_way_is_renewed() {
+    let room = Room::new();
+    let tokens = Tokens::start(300);
+    let registry = Registry::start(room.folder.path(), &tokens.settings(room.folder.path()));
+    let faults = Faults::before(&registry.host);
+    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", faults.host));
+    room.login(&format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, faults.host));
+    let reference = format!("{}/a:v1", faults.host);
+    let image = room.image("store", &reference, 100_000);
+    let given = || std::mem::take(&mut *tokens.given.lock().unwrap()).len();
+    ok(room.hookos("store", &["images", "push", &reference, &format!("{}/usual:v1", faults.host)]));
+    let usual = given();
+    faults.plan("PUT", "/uploads/", Fault::Forget).plan("PUT", "/manifests/", Fault::Forget);
+    ok(room.hookos("store", &["images", "push", &reference]));
+    assert_eq!((faults.left(), given()), (0, usual + 2));
+
+    ok(room.hookos("usual", &["images", "pull", &reference]));
+    let usual = given();
+    // The configuration comes whole; then the layer, whose rest is asked for with a token that is too old.
+    faults.plan("GET", "/blobs/", Fault::Cut(50_000)).plan("GET", "/blobs/", Fault::Cut(50_000));
+    faults.plan("GET", "/blobs/", Fault::Forget);
+    ok(room.hookos("second", &["images", "pull", &reference]));
+    assert_eq!((faults.left(), given()), (0, usual + 1));
+    assert_eq!(room.named("second", &reference).unwrap().layers, image.layers);
+    assert!(faults.seen().iter().any(|seen| seen.header("range") == Some("bytes=50000-")));
 }
 
 #[test]
