@@ -3,6 +3,7 @@
 use super::context::Context;
 use crate::doctor::{Finding, State, examine, worst};
 use crate::problem::{Problem, Result};
+use crate::site::FieldFlags;
 use crate::store::Store;
 
 /// Say what this machine can do: toolchain, apt, disk, clock, QEMU, Docker, registries; each with a fix.
@@ -11,13 +12,17 @@ use crate::store::Store;
 /// some jobs need is not there; 1 if none can.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
+    /// A profile, whose servers are looked at too: release service, mirrors, where it publishes to.
+    #[arg(value_name = "PROFILE")]
+    profile: Option<String>,
     /// Leave out what needs the network.
     #[arg(long)]
     offline: bool,
 }
 
 pub fn run(args: &DoctorArgs, context: &Context) -> Result<()> {
-    let findings = examine(&context.root, &Store::default_root(), !args.offline);
+    let site = args.profile.as_deref().map(|name| context.site(name, FieldFlags::default())).transpose()?;
+    let findings = examine(&context.root, &Store::default_root(), !args.offline, site.as_ref());
     let text: Vec<String> = findings.iter().map(line).collect();
     context.answer(&findings, &text.join("\n"))?;
     match worst(&findings) {

@@ -18,6 +18,15 @@ pub struct MatrixArgs {
     /// What reads it.
     #[arg(long = "for", value_enum, default_value = "github", value_name = "CI")]
     reader: Reader,
+    /// A repository from which the jobs take results that other builders have sent there.
+    #[arg(long, value_name = "REPOSITORY")]
+    cache_from: Option<String>,
+    /// A repository to which the jobs send their results.
+    #[arg(long, value_name = "REPOSITORY")]
+    cache_to: Option<String>,
+    /// For GitLab: a file of the project that the pipeline includes, with image and preparation of its jobs.
+    #[arg(long, value_name = "FILE")]
+    include: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -35,8 +44,8 @@ pub fn run(args: &MatrixArgs, context: &Context) -> Result<()> {
             .remedy("hookos profiles lists them; hookos certs gives one its certificates"));
     }
     let value = match args.reader {
-        Reader::Github => github(&names),
-        Reader::Gitlab => gitlab(&names),
+        Reader::Github => github(&names, args),
+        Reader::Gitlab => gitlab(&names, args),
     };
     // One line: that is what a job's output takes.
     println!("{value}");
@@ -59,23 +68,34 @@ fn profiles(args: &MatrixArgs, context: &Context) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn github(names: &[String]) -> Value {
-    let include: Vec<Value> =
-        names.iter().map(|name| json!({ "profile": name, "out": format!("out/{name}") })).collect();
-    json!({ "include": include })
+/// What a job runs.
+fn command(name: &str, args: &MatrixArgs) -> String {
+    let mut words = vec!["hookos", "build", name, "--plain"];
+    for (flag, value) in [("--cache-from", &args.cache_from), ("--cache-to", &args.cache_to)] {
+        words.extend(value.iter().flat_map(|value| [flag, value.as_str()]));
+    }
+    shlex::try_join(words).unwrap_or_default()
 }
 
-fn gitlab(names: &[String]) -> Value {
+fn github(names: &[String], args: &MatrixArgs) -> Value {
+    let job = |name: &String| json!({ "profile": name, "out": format!("out/{name}"), "command": command(name, args) });
+    json!({ "include": names.iter().map(job).collect::<Vec<_>>() })
+}
+
+fn gitlab(names: &[String], args: &MatrixArgs) -> Value {
     let mut jobs = serde_json::Map::new();
     for name in names {
         let job = json!({
             "stage": "build",
-            "script": [format!("hookos build {} --plain", shlex::try_quote(name).unwrap_or_default())],
+            "script": [command(name, args)],
             "artifacts": { "paths": [format!("out/{name}/")] },
         });
         jobs.insert(format!("build {name}"), job);
     }
     jobs.insert("stages".to_owned(), json!(["build"]));
+    if let Some(file) = &args.include {
+        jobs.insert("include".to_owned(), json!([{ "local": file }]));
+    }
     Value::Object(jobs)
 }
 
@@ -85,13 +105,23 @@ mod tests {
 
     #[test]
     fn each_profile_is_a_job() {
+        let args = MatrixArgs {
+            profiles: Vec::new(),
+            reader: Reader::Github,
+            cache_from: None,
+            cache_to: Some("r.example/a b".to_owned()),
+            include: None,
+        };
         let names = ["berlin".to_owned(), "site-7".to_owned()];
+        let jobs = github(&names, &args);
+        assert_eq!(jobs["include"][0]["profile"], "berlin");
+        assert_eq!(jobs["include"][1]["out"], "out/site-7");
+        assert_eq!(jobs["include"][0]["command"], "hookos build berlin --plain --cache-to 'r.example/a b'");
+        let pipeline = gitlab(&names, &args);
         assert_eq!(
-            github(&names).to_string(),
-            r#"{"include":[{"profile":"berlin","out":"out/berlin"},{"profile":"site-7","out":"out/site-7"}]}"#
+            pipeline["build site-7"]["script"][0],
+            "hookos build site-7 --plain --cache-to 'r.example/a b'"
         );
-        let pipeline = gitlab(&names);
-        assert_eq!(pipeline["build site-7"]["script"][0], "hookos build site-7 --plain");
         assert_eq!(pipeline["stages"][0], "build");
     }
 }

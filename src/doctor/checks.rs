@@ -1,24 +1,19 @@
 //! One thing each.
 
-use super::{Finding, State};
-use crate::boot::Machine;
+use super::{Finding, State, network};
+use crate::boot::{Accel, Machine};
 use crate::component::{self, Source};
 use crate::debian::sources;
 use crate::docker::{Engine, Place};
-use std::collections::BTreeSet;
+use crate::kernel::source::{SCRIPT, host};
 use std::fs::File;
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
 
 /// The oldest Rust that compiles the image's programs.
 const RUST: (u32, u32) = (1, 95);
 /// Bytes that a first build writes to the store, and an image to its folder, with room to spare.
 const ROOM: u64 = 6 << 30;
-/// Who does not answer in this time is not there.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The first line that a program prints.
 fn says(program: &str, argument: &str) -> Option<String> {
@@ -129,25 +124,30 @@ pub fn disk(name: &'static str, path: &Path) -> Finding {
     }
 }
 
-/// A clock that is behind makes good certificates and package lists look invalid.
-pub fn clock(root: &Path) -> Finding {
+/// A clock that is wrong makes good certificates and package lists look invalid. It cannot be before the project's
+/// last commit, nor far from what servers say.
+pub fn clock(root: &Path, behind: &[i64]) -> Finding {
     let (name, for_what) = ("clock", "checking certificates and package lists");
-    let newest = ["Cargo.lock", "kernel/packages.lock", "components/hook.yaml"]
-        .iter()
-        .filter_map(|file| root.join(file).metadata().ok()?.modified().ok())
-        .max();
-    let now = SystemTime::now();
     let shown = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
-    match newest {
-        Some(newest) if newest > now + Duration::from_secs(120) => Finding::lacks(
-            name,
-            for_what,
-            State::Bad,
-            format!("{shown}, which is before files of the project were written"),
-            "set the clock: timedatectl set-ntp true",
-        ),
+    let wrong = |found: String| {
+        Finding::lacks(name, for_what, State::Bad, found, "set the clock: timedatectl set-ntp true")
+    };
+    if let Some(seconds) = network::apart(behind) {
+        let word = if seconds > 0 { "behind" } else { "ahead of" };
+        return wrong(format!("{shown}, which is {} s {word} what servers say", seconds.abs()));
+    }
+    match committed(root) {
+        Some(time) if time > jiff::Timestamp::now().as_second() + 120 => {
+            wrong(format!("{shown}, which is before the project's last commit"))
+        }
         _ => Finding::good(name, for_what, shown),
     }
+}
+
+/// When the last commit was made, in seconds since 1970. Files have the time of their checkout.
+fn committed(root: &Path) -> Option<i64> {
+    let output = Command::new("git").arg("-C").arg(root).args(["log", "-1", "--format=%ct"]).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
 pub fn qemu() -> Finding {
@@ -164,18 +164,38 @@ pub fn qemu() -> Finding {
     }
 }
 
-pub fn kvm() -> Finding {
+/// Whether guests run under KVM. `/dev/kvm` may be there and hang, so a kernel is started, if an image is there.
+pub fn kvm(root: &Path) -> Finding {
     let (name, for_what) = ("KVM", "booting an image fast; without it QEMU translates");
-    match File::options().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => Finding::good(name, for_what, "/dev/kvm can be opened (whether it works shows a boot)"),
-        Err(e) => Finding::lacks(
+    let lacks = |found: String| {
+        let fix = "turn virtualization on in the firmware, or nested virtualization in the host; join the group kvm";
+        Finding::lacks(name, for_what, State::Limited, found, fix)
+    };
+    if let Err(e) = File::options().read(true).write(true).open("/dev/kvm") {
+        return lacks(format!("/dev/kvm: {e}"));
+    }
+    let (Ok(qemu), Some(kernel)) = (Machine::find_qemu(), kernel(root)) else {
+        return Finding::good(
             name,
             for_what,
-            State::Limited,
-            format!("/dev/kvm: {e}"),
-            "turn virtualization on in the firmware, and join the group kvm",
-        ),
+            "/dev/kvm can be opened (a kernel and QEMU would show whether it works)",
+        );
+    };
+    match Accel::probe(&qemu, &kernel) {
+        Ok((Accel::Kvm, why)) => Finding::good(name, for_what, why),
+        Ok((Accel::Tcg, why)) => lacks(why.to_owned()),
+        Err(problem) => lacks(problem.what().to_owned()),
     }
+}
+
+/// The kernel of an image that was built, else this machine's own.
+fn kernel(root: &Path) -> Option<PathBuf> {
+    let built = std::fs::read_dir(root.join("out")).into_iter().flatten().flatten();
+    let built = built.map(|entry| entry.path().join("vmlinuz-x86_64")).filter(|path| path.is_file());
+    let own = std::fs::read_dir("/boot").into_iter().flatten().flatten().map(|entry| entry.path());
+    let own =
+        own.filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz-")));
+    built.chain(own).find(|path| File::open(path).is_ok())
 }
 
 /// A Docker engine, or Podman's service, which speaks the same.
@@ -196,87 +216,20 @@ pub fn docker() -> Finding {
 }
 
 /// What `kernel/build.sh` looks for.
-pub fn kernel_tools() -> Finding {
+pub fn kernel_tools(root: &Path) -> Finding {
     let (name, for_what) =
         ("kernel tools", "compiling a kernel from source on this machine; nothing else needs them");
-    let tools = ["make", "gcc", "ld", "bc", "bison", "flex", "perl", "xz", "tar"];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-    let missing: Vec<&str> = tools.into_iter().filter(|tool| !there(tool)).collect();
-    if missing.is_empty() {
-        let ccache = if there("ccache") { "with ccache" } else { "without ccache" };
-        return Finding::good(name, for_what, format!("all there, {ccache}"));
-    }
-    Finding::lacks(
-        name,
-        for_what,
-        State::Limited,
-        format!("{} not in PATH", missing.join(", ")),
-        "apt-get install bc binutils bison flex gcc libc6-dev libelf-dev libssl-dev make perl xz-utils ccache; or let \
-         Docker compile it",
-    )
-}
-
-/// The registries that components come from.
-pub fn registries(root: &Path) -> Vec<Finding> {
-    let (name, for_what) = ("registry", "components that are images");
-    let all = component::load_all(&root.join("components")).unwrap_or_default();
-    let hosts: BTreeSet<String> = all
-        .iter()
-        .filter_map(|definition| match &definition.source {
-            Source::Image(pulled) => Some(pulled.reference.to_string()),
-            _ => None,
-        })
-        .filter_map(|reference| registry_of(&reference))
-        .collect();
-    // A pull goes through the proxy of the environment, so that is what has to be there.
-    let proxy = ["https_proxy", "HTTPS_PROXY"].iter().find_map(|name| std::env::var(name).ok());
-    let proxy = proxy.filter(|proxy| !proxy.is_empty()).and_then(|proxy| authority(&proxy));
-    let finding = |host: String| {
-        let at = if host.contains(':') { host.clone() } else { format!("{host}:443") };
-        let (to, by) = match &proxy {
-            Some(proxy) => (proxy.clone(), format!(" (its proxy {proxy} is there)")),
-            None => (at, String::new()),
-        };
-        match reach(&to) {
-            Ok(()) => Finding::good(name, for_what, format!("{host} can be reached{by}")),
-            Err(e) => Finding::lacks(
-                name,
-                for_what,
-                State::Limited,
-                format!("{host}: {to}: {e}"),
-                "set https_proxy if this network has a proxy; without a way out, import images from elsewhere, or take another component of the same role",
-            ),
+    match host::tools(&root.join("kernel").join(SCRIPT), None) {
+        Ok(tools) => {
+            let ccache = if says("ccache", "--version").is_some() { "with ccache" } else { "without ccache" };
+            let compiler = tools.lines().next().unwrap_or_default().trim_start_matches("gcc: ");
+            Finding::good(name, for_what, format!("all there, {ccache}; {compiler}"))
         }
-    };
-    hosts.into_iter().map(finding).collect()
-}
-
-/// `host:port` of a proxy's URL.
-fn authority(proxy: &str) -> Option<String> {
-    let uri: hyper::Uri = proxy.parse().or_else(|_| format!("http://{proxy}").parse()).ok()?;
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    Some(format!("{}:{port}", uri.host()?))
-}
-
-/// Whether somebody listens there.
-fn reach(address: &str) -> io::Result<()> {
-    let mut last = io::Error::other("the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(_) => return Ok(()),
-            Err(e) => last = e,
+        Err(problem) => {
+            let fix = problem.remedy_text().unwrap_or("see docs/kernel.md").to_owned();
+            Finding::lacks(name, for_what, State::Limited, problem.what(), fix)
         }
     }
-    Err(last)
-}
-
-/// The host of a reference; Docker's own where none is said.
-fn registry_of(reference: &str) -> Option<String> {
-    let first = reference.split('/').next()?;
-    let is_host =
-        reference.contains('/') && (first.contains('.') || first.contains(':') || first == "localhost");
-    Some(if is_host { first.to_owned() } else { "docker.io".to_owned() })
 }
 
 #[cfg(test)]
@@ -284,10 +237,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registry_of_a_reference() {
-        let of = |text| registry_of(text).unwrap();
-        assert_eq!(of("fluent/fluent-bit:2.1"), "docker.io");
-        assert_eq!(of("registry.example.com/a/b@sha256:00"), "registry.example.com");
-        assert_eq!((of("localhost:5000/x"), of("caddy:2")), ("localhost:5000".into(), "docker.io".into()));
+    fn a_clock_before_the_last_commit_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |words: &[&str], date: &str| {
+            let status = Command::new("git")
+                .arg("-C")
+                .arg(folder.path())
+                .args(["-c", "user.name=a", "-c", "user.email=a@b.example"])
+                .args(words)
+                .env("GIT_COMMITTER_DATE", date)
+                .status();
+            assert!(status.unwrap().success());
+        };
+        git(&["init", "-q"], "");
+        assert_eq!(clock(folder.path(), &[]).state, State::Good, "no commit says nothing");
+        let commit = ["commit", "-q", "--allow-empty", "-m", "x"];
+        git(&commit, "2001-01-01T00:00:00Z");
+        assert_eq!(clock(folder.path(), &[3]).state, State::Good);
+        assert_eq!(clock(folder.path(), &[3000]).state, State::Bad);
+        git(&commit, "2090-01-01T00:00:00Z");
+        assert_eq!(clock(folder.path(), &[]).state, State::Bad);
     }
 }

@@ -1,10 +1,12 @@
 //! What this machine can do: for each thing that a job needs, whether it is there, and how to get it.
 //!
-//! [`checks`] looks at one thing each. Nothing is installed or changed, and what takes longer than a few
+//! [`checks`] looks at one thing each, [`network`] at servers. Nothing is installed or changed, and what takes longer than a few
 //! seconds is given up.
 
 mod checks;
+mod network;
 
+use crate::site::ResolvedSite;
 use serde::Serialize;
 use std::path::Path;
 
@@ -59,8 +61,10 @@ impl Finding {
     }
 }
 
-/// Looks at everything. What needs the network is looked at only if `network` says so.
-pub fn examine(root: &Path, store: &Path, network: bool) -> Vec<Finding> {
+/// Looks at everything. What needs the network is looked at only if `network` says so; `site` names more servers.
+pub fn examine(root: &Path, store: &Path, network: bool, site: Option<&ResolvedSite>) -> Vec<Finding> {
+    let servers = network.then(|| network::look(root, site));
+    let behind = servers.as_ref().map_or(&[][..], |servers| &servers.behind);
     let mut findings = vec![
         checks::toolchain(),
         checks::compiler(),
@@ -68,15 +72,13 @@ pub fn examine(root: &Path, store: &Path, network: bool) -> Vec<Finding> {
         checks::packages(root),
         checks::disk("store", store),
         checks::disk("output", root),
-        checks::clock(root),
+        checks::clock(root, behind),
         checks::qemu(),
-        checks::kvm(),
+        checks::kvm(root),
         checks::docker(),
-        checks::kernel_tools(),
+        checks::kernel_tools(root),
     ];
-    if network {
-        findings.extend(checks::registries(root));
-    }
+    findings.extend(servers.into_iter().flat_map(|servers| servers.findings));
     findings
 }
 
@@ -98,7 +100,7 @@ mod tests {
     fn every_finding_that_is_not_good_says_how_to_put_it_right() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let store = tempfile::tempdir().unwrap();
-        let findings = examine(root, store.path(), false);
+        let findings = examine(root, store.path(), false, None);
         for finding in &findings {
             assert_eq!(finding.state == State::Good, finding.fix.is_none(), "{finding:?}");
             assert!(!finding.found.is_empty() && !finding.for_what.is_empty(), "{finding:?}");

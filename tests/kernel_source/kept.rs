@@ -1,6 +1,7 @@
 //! Which kernel a build takes: names in the store, work that builders share, a recipe that is run once. The recipe
 //! here is `recipe.sh`, which takes Debian's kernel in place of compiling one; `full.rs` runs the real one.
 
+use super::engine::Engine;
 use super::{Project, support};
 use hookos::initramfs::cpio::Contents;
 use hookos::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
@@ -72,8 +73,7 @@ impl Recipe {
         let script = Path::new(support::ROOT).join("tests/kernel_source/recipe.sh");
         std::fs::copy(script, recipe.file("build.sh")).unwrap();
         recipe.write("tools", "gcc 12\n");
-        recipe.write("linux.tar", "not unpacked here");
-        let made = recipe.file("made");
+        let made = folder.join("made");
         let modules = made.join("lib/modules").join(RELEASE);
         std::fs::create_dir_all(made.join("boot")).unwrap();
         std::fs::create_dir_all(&modules).unwrap();
@@ -85,6 +85,8 @@ impl Recipe {
             std::fs::write(modules.join(name), "").unwrap();
         }
         std::fs::write(made.join("dtbs.tar.gz"), "an archive").unwrap();
+        let tar = recipe.file("linux.tar");
+        ok(Command::new("tar").arg("-C").arg(&made).arg("-cf").arg(&tar).arg(".").output().unwrap());
         recipe
     }
 
@@ -174,7 +176,9 @@ fn a_compiled_kernel_has_a_name_that_every_command_knows_and_that_needs_no_netwo
     assert_eq!(recipe.runs(), 2);
 
     // A source that is pinned to other bytes is another kernel, though the tag is the same.
-    recipe.write("linux.tar", "another one");
+    let mut tar = std::fs::read(recipe.file("linux.tar")).unwrap();
+    tar.extend([0; 512]);
+    std::fs::write(recipe.file("linux.tar"), tar).unwrap();
     assert_eq!(recipe.tag(&[]), (tag.clone(), false));
     build(&|_| {});
     assert_eq!(recipe.runs(), 3);
@@ -240,4 +244,55 @@ fn builders_with_the_same_compiler_share_a_kernel() {
     recipe.write("tools", "gcc 14\n");
     let text = build("three", "--cache-from");
     assert_eq!(recipe.runs(), 2, "another compiler's kernel is not taken: {text}");
+}
+
+/// What a recipe needs, as an image of the engine: this machine's own programs.
+fn tools(engine: &Engine, folder: &Path) {
+    let root = folder.join("tools");
+    for name in ["bin", "tmp"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
+    }
+    for name in ["bash", "cat", "mkdir", "nproc", "rm", "sha256sum", "sleep", "tar"] {
+        let place = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(name));
+        let place = place.into_iter().find(|place| place.is_file()).unwrap();
+        std::fs::copy(&place, root.join("bin").join(name)).unwrap();
+        let libraries = Command::new("ldd").arg(&place).output().unwrap();
+        for word in
+            String::from_utf8_lossy(&libraries.stdout).split_whitespace().filter(|w| w.starts_with('/'))
+        {
+            let to = root.join(word.trim_start_matches('/'));
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(word, to).unwrap();
+        }
+    }
+    std::os::unix::fs::symlink("bash", root.join("bin/sh")).unwrap();
+    let tar = folder.join("tools.tar");
+    ok(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").output().unwrap());
+    ok(engine.docker(&["import", tar.to_str().unwrap(), "tools:1"]));
+}
+
+#[test]
+fn docker_runs_the_recipe_each_time_and_gives_what_the_host_gives() {
+    // Below /var: its path must be short enough for sockets.
+    let folder = tempfile::Builder::new().prefix("kernel-recipe-").tempdir_in("/var/tmp").unwrap();
+    let recipe = Recipe::new(folder.path());
+    let engine = Engine::start(&folder.path().join("engine"), &[]);
+    tools(&engine, folder.path());
+    let digest = |words: &[&str]| {
+        let mut all = vec!["kernel", "lab"];
+        all.extend(words);
+        let mut command = recipe.hookos(&recipe.project.store, &all);
+        let text = ok(command
+            .env_remove("HOOKOS_KERNEL_ENGINE")
+            .env("DOCKER_HOST", &engine.socket)
+            .output()
+            .unwrap());
+        assert!(text.contains("kernel/fork.o"), "the recipe was not run: {text}");
+        let found = text.lines().find_map(|line| Some(line.strip_prefix("Linux ")?.split_once(" as ")?.1));
+        found.unwrap_or_else(|| panic!("no digest: {text}")).to_owned()
+    };
+    let docker = ["--engine", "docker", "--kernel-base", "tools:1"];
+    let first = digest(&docker);
+    assert_eq!(digest(&docker), first);
+    assert_eq!(digest(&["--engine", "host"]), first);
 }

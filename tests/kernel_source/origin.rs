@@ -280,6 +280,44 @@ fn a_download_is_what_kernel_org_has_signed() {
 }
 
 #[test]
+fn the_newest_release_and_a_tarballs_digest_are_written_into_the_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::new(folder.path());
+    let home = folder.path().join("gpg");
+    let signer = Gpg(&home);
+    signer.make("signer@kernel.example", "ed25519");
+    std::fs::write(project.root.join("kernel/keys.asc"), signer.keys()).unwrap();
+    let server = Server::start();
+    let hex = Digest::of(b"x").hex();
+    let list = format!("{hex}  linux-5.10.9.tar.xz\n{hex}  linux-5.10.300.tar.xz\n");
+    server.put("sha256sums.asc", &signer.sign(&list));
+    let run = |words: &[&str], mirror: bool| {
+        let mut command = project.hookos(words);
+        command.env("HOOKOS_KERNEL_REPOSITORY", "127.0.0.1:1/hook-kernel");
+        command.env("HOOKOS_KERNEL_MIRROR", &server.base);
+        if mirror {
+            command.env_remove("HOOKOS_KERNEL_TARBALL").env_remove("HOOKOS_KERNEL_TARBALL_SHA256");
+        }
+        ok(command.output().unwrap())
+    };
+    let profile = || std::fs::read_to_string(project.root.join("profiles/lab.toml")).unwrap();
+    run(&["kernel", "lab", "--update"], true);
+    assert!(profile().contains("point = 300\n"), "{}", profile());
+    run(&["kernel", "lab", "--update"], false);
+    let pinned = format!("tarball_sha256 = \"{}\"\n", super::linux().sha256.hex());
+    assert!(profile().contains(&pinned), "{}", profile());
+
+    let places = run(&["kernel", "lab", "--places"], true);
+    for said in [
+        "not in the store",
+        "cannot be asked for 127.0.0.1:1/hook-kernel:5.10.",
+        "newest of 5.10 is 5.10.300",
+    ] {
+        assert!(places.contains(said), "{said}: {places}");
+    }
+}
+
+#[test]
 fn revoked_keys_and_weak_digests_sign_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (home, other) = (folder.path().join("gpg"), folder.path().join("other"));

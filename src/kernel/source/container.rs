@@ -12,6 +12,9 @@ use crate::store::Store;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// What the step of the Dockerfile says that compiles.
+const COMPILES: &str = "build.sh build ";
+
 /// Compiles; gives the files of the result and the compiler's warnings.
 pub(super) fn compile(
     plan: &Plan,
@@ -62,7 +65,7 @@ fn explain(error: Error, lines: &Lines<'_>, plan: &Plan) -> Problem {
     match error {
         Error::Cancelled => Problem::cancelled(),
         // The command failed, and its lines say why; of other steps the engine does.
-        Error::Step { step, .. } if step.contains(SCRIPT) && step.starts_with("RUN ") => {
+        Error::Step { step, .. } if step.contains(COMPILES) && step.starts_with("RUN ") => {
             lines.problem(&plan.settings.version())
         }
         Error::Step { .. } => Problem::new(error.to_string())

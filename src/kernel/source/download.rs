@@ -297,7 +297,7 @@ impl<'a> Client<'a> {
 }
 
 /// An error with what is behind it.
-fn said(error: &reqwest::Error) -> String {
+pub fn said(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(source) = next {

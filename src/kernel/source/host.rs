@@ -2,7 +2,7 @@
 
 use super::lines::Lines;
 use super::tarball::Tarball;
-use super::{Plan, SCRIPT, Settings, tree};
+use super::{Plan, SCRIPT, tree};
 use crate::initramfs::tree::Tree;
 use crate::problem::{Problem, Result};
 use crate::process::Group;
@@ -33,14 +33,8 @@ pub(super) fn compile(
 }
 
 /// What of this machine's tools decides bytes, as the recipe tells it; a problem where one is missing.
-pub fn tools(settings: &Settings) -> Result<String> {
-    let script = settings.folder.join(SCRIPT);
-    let output = Command::new("bash")
-        .arg(&script)
-        .arg("tools")
-        .arg(settings.config_path())
-        .output()
-        .map_err(not_run)?;
+pub fn tools(script: &Path, config: Option<&Path>) -> Result<String> {
+    let output = Command::new("bash").arg(script).arg("tools").args(config).output().map_err(not_run)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(said);
@@ -49,7 +43,7 @@ pub fn tools(settings: &Settings) -> Result<String> {
     for line in said.lines().chain(String::from_utf8_lossy(&output.stderr).lines()) {
         lines.log(line);
     }
-    Err(lines.problem(&settings.version()))
+    Err(lines.problem(""))
 }
 
 /// Has the tree set up in `scratch`, with the whole configuration in `linux/.config`.

@@ -159,7 +159,10 @@ impl Plan {
 
     fn compile(&self, store: &Store, progress: &dyn Progress, reuse: bool) -> Result<Built> {
         let engine = self.engine(progress)?;
-        let tools = if engine.is_none() { Some(host::tools(&self.settings)?) } else { None };
+        let tools = match engine {
+            Some(_) => None,
+            None => Some(host::tools(&self.settings.folder.join(SCRIPT), Some(&self.config))?),
+        };
         let source = self.settings.source.wanted(&self.settings, store, progress)?;
         let key = self.key(tools.as_deref(), &source);
         if reuse && let Some(built) = Built::find(store, &key) {
