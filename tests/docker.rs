@@ -9,6 +9,8 @@ mod engine;
 mod places;
 #[path = "docker/plan.rs"]
 mod plan;
+#[path = "docker/podman.rs"]
+mod podman;
 #[path = "docker/told.rs"]
 mod told;
 
@@ -220,7 +222,7 @@ fn ctrl_c_ends_a_silent_build_and_one_that_never_stops_talking() {
 /// Sends SIGINT once a program runs that has these words in its command line; all of it ends.
 fn cancel(command: &mut Command, words: &str) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + Duration::from_secs(600);
     while !runs(words) {
         assert!(Instant::now() < until, "the step does not begin: {words}");
         assert_eq!(child.try_wait().unwrap(), None, "it has ended: {words}");
@@ -283,7 +285,11 @@ fn debian() -> PathBuf {
         command.env("PATH", path).args(["--variant=minbase", "bookworm"]).arg(&root);
         support::ok(command.output().expect("debootstrap is needed: apt-get install debootstrap"));
         let part = tar.with_extension("part");
-        support::ok(Command::new("tar").arg("-C").arg(root).arg("-cf").arg(&part).arg(".").output().unwrap());
+        // The engine copies all of it for each step.
+        let unneeded = ["var/cache", "var/lib/apt", "usr/share/doc", "usr/share/locale", "usr/share/man"];
+        let mut command = Command::new("tar");
+        command.args(unneeded.map(|folder| format!("--exclude=./{folder}/*")));
+        support::ok(command.arg("-C").arg(root).arg("-cf").arg(&part).arg(".").output().unwrap());
         std::fs::rename(part, &tar).unwrap();
     }
     tar

@@ -126,6 +126,16 @@ impl Request<'_> {
         }
     }
 
+    /// Why the site's kernel cannot be made on this machine: the profile says that Docker compiles it.
+    pub(super) fn kernel_hindrance(&self) -> Option<Problem> {
+        if self.site.kernel_source() != KernelSource::Source {
+            return None;
+        }
+        let plan = self.source_plan().ok()?;
+        let unless = plan.reference().map_or_else(String::new, |there| format!(", unless {there} is there"));
+        Some(plan.hindrance()?.while_doing(format!("the kernel {} needs Docker{unless}", plan.tag)))
+    }
+
     /// What this machine has: Debian's kernel and the one from source. Asks nobody.
     pub fn kernels_here(&self) -> Vec<KernelPlace> {
         let place = |name, version: String, stored: bool, otherwise: &str| {

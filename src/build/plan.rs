@@ -159,10 +159,13 @@ impl Request<'_> {
                 row.key = Some(built.key);
                 images.insert(KERNEL.to_owned(), built.image);
             }
-            None => row.commands.push(match self.site.kernel_source() {
-                KernelSource::Debian => "apt-get, for the packages of the kernel".to_owned(),
-                KernelSource::Source => "kernel/build.sh".to_owned(),
-            }),
+            None => {
+                row.lacks = self.kernel_hindrance();
+                row.commands.push(match self.site.kernel_source() {
+                    KernelSource::Debian => "apt-get, for the packages of the kernel".to_owned(),
+                    KernelSource::Source => "kernel/build.sh".to_owned(),
+                });
+            }
         }
         rows.push(row);
 

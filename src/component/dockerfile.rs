@@ -49,7 +49,7 @@ pub(super) fn build(
     }
     let file = &dockerfile.path;
     let engine = connect(file)?;
-    progress.log(&format!("Docker {} builds {}", engine.version, file.display()));
+    progress.log(&format!("{engine} builds {}", file.display()));
     let mut arguments = ctx.proxies.clone().and(&dockerfile.arguments);
     if let Some(epoch) = ctx.epoch {
         arguments.set(EPOCH, epoch.to_string());

@@ -24,6 +24,7 @@ use arguments::Veiled;
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion, RemoveImageOptionsBuilder};
 use futures_util::{Stream, StreamExt as _};
 use std::collections::HashMap;
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::pin::Pin;
@@ -33,8 +34,9 @@ use tokio::runtime::Runtime;
 
 /// How often a wait for the engine looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(200);
-/// An engine that does not answer a small question in this time is not there.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// An engine that does not answer a small question in this time is not there. On a machine under load a good one
+/// has been seen to take more than five seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// An engine may work for hours before it answers: what is too long is for the person to say.
 const WORK: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -76,10 +78,16 @@ pub struct Engine {
     runtime: Runtime,
     client: bollard::Docker,
     place: String,
-    /// As `docker version` names it.
-    pub version: String,
+    /// As in `Docker 26.1.5`, or `Podman 5.4.2`.
+    name: String,
     /// Whether it builds by BuildKit.
-    pub buildkit: bool,
+    buildkit: bool,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 /// An image that the engine has made for us. With this value its name goes, and the image itself unless
@@ -138,18 +146,15 @@ impl Engine {
         })?;
         // Every Docker from API 1.39 on has BuildKit; Podman's service builds in its own way. The Docker client
         // has the same switch.
-        let docker = |version: &bollard::models::SystemVersion| {
-            let parts = version.components.iter().flatten();
-            !parts.into_iter().any(|part| part.name.contains("Podman"))
-        };
+        let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
         let api = version.api_version.as_deref().and_then(|api| api.split_once('.'));
         let new = api.is_some_and(|(major, minor)| {
             major != "1" || minor.parse::<u32>().is_ok_and(|minor| minor >= 39)
         });
         let off = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
-        let buildkit = new && docker(&version) && !off;
-        let version = version.version.unwrap_or_else(|| "unknown".to_owned());
-        Ok(Self { runtime, client, place: shown, version, buildkit })
+        let number = version.version.as_deref().unwrap_or("of an unknown version");
+        let name = format!("{} {number}", if podman { "Podman" } else { "Docker" });
+        Ok(Self { runtime, client, place: shown, name, buildkit: new && !podman && !off })
     }
 
     fn failed(&self, why: impl Into<String>) -> Error {

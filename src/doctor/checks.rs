@@ -204,7 +204,7 @@ pub fn docker() -> Finding {
         ("Docker", "components with a Dockerfile, kernels from source; nothing else needs it");
     let found = Place::find().and_then(|place| Ok((Engine::connect(&place)?, place)));
     match found {
-        Ok((engine, place)) => Finding::good(name, for_what, format!("{} at {place}", engine.version)),
+        Ok((engine, place)) => Finding::good(name, for_what, format!("{engine} at {place}")),
         Err(error) => Finding::lacks(
             name,
             for_what,

@@ -36,6 +36,10 @@ fn without_docker_a_plan_says_what_needs_it_and_everything_else_is_built() {
         .collect();
     assert_eq!(lacking, ["greeting"]);
 
+    let words = ["--components-off", "greeting", "--kernel-source", "source", "--kernel-engine", "docker"];
+    let text = ok(hookos(&[&words[..], &["--dry-run"]].concat()));
+    has(&text, &["the kernel 5.10.", "needs Docker, unless registry-rs.lab.example.com/", "--engine host"]);
+
     // Before anything is built.
     let output = hookos(&[]);
     assert_eq!(output.status.code(), Some(1));

@@ -111,3 +111,33 @@ fn an_image_that_needs_a_login_is_pulled_with_it() {
         }
     }
 }
+
+#[test]
+fn the_kernels_build_is_told_proxies_too_and_its_tarball_is_sent_from_where_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared();
+    let project = Project::new(folder.path());
+    let kernel = project.root.join("kernel");
+    std::fs::create_dir_all(kernel.join("configs")).unwrap();
+    std::fs::write(kernel.join("configs/tiny-5.10.y-x86_64"), "CONFIG_SWAP=y\n").unwrap();
+    std::fs::write(kernel.join("build.sh"), "").unwrap();
+    // A recipe that tells what it has, and makes no kernel.
+    let step = "RUN echo \"by $https_proxy\"; cat /kernel/linux.tar; exit 3\n";
+    let dockerfile = format!("ARG BASE\nFROM ${{BASE}}\nCOPY build.sh config linux.tar /kernel/\n{step}");
+    std::fs::write(kernel.join("Dockerfile"), dockerfile).unwrap();
+    let (tarball, link) = (folder.path().join("tarball"), folder.path().join("linux.tar"));
+    std::fs::write(&tarball, "the source itself\n").unwrap();
+    std::os::unix::fs::symlink(&tarball, &link).unwrap();
+    let sha256 = hookos::store::Digest::of(b"the source itself\n").hex();
+    let mut command = support::hookos(&project.root, &project.store, &["kernel", "lab"]);
+    command
+        .env("DOCKER_HOST", &shared.engine.socket)
+        .env("HOOKOS_HTTPS_PROXY", "http://me:geheim@site.test:2")
+        .args(["--kernel-source", "source", "--kernel-engine", "docker", "--kernel-config", "tiny"])
+        .args(["--kernel-base", "base:1", "--kernel-tarball", link.to_str().unwrap()])
+        .args(["--kernel-tarball-sha256", &sha256]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    has(&said(&output), &["by http://***@site.test:2", "the source itself", "code: 3", "kernel/Dockerfile"]);
+    assert!(!said(&output).contains("geheim") && !told(&project.root, "geheim"));
+}

@@ -64,22 +64,25 @@ impl Engine {
 
     /// An image `base:1` with a shell.
     pub fn base(&self, folder: &Path) {
-        let root = folder.join("base");
-        std::fs::create_dir_all(root.join("bin")).unwrap();
-        let busybox =
-            ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().find(|p| p.is_file());
-        let busybox = busybox.expect("busybox is needed: apt-get install busybox-static");
-        std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
-        for name in ["sh", "sleep", "echo", "chmod", "mkdir", "ls", "env"] {
-            std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
-        }
-        let tar = folder.join("base.tar");
-        let tar = tar.to_str().unwrap();
-        let made =
-            Command::new("tar").args(["-C", root.to_str().unwrap(), "-cf", tar, "."]).status().unwrap();
-        assert!(made.success());
-        crate::support::ok(self.docker(&["import", tar, "base:1"]));
+        crate::support::ok(self.docker(&["import", base(folder).to_str().unwrap(), "base:1"]));
     }
+}
+
+/// A root file system with a shell, as a tar archive.
+pub fn base(folder: &Path) -> PathBuf {
+    let root = folder.join("base");
+    std::fs::create_dir_all(root.join("bin")).unwrap();
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().find(|p| p.is_file());
+    let busybox = busybox.expect("busybox is needed: apt-get install busybox-static");
+    std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
+    for name in ["sh", "sleep", "echo", "cat", "chmod", "mkdir"] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+    }
+    let tar = folder.join("base.tar");
+    crate::support::ok(
+        Command::new("tar").arg("-C").arg(root).arg("-cf").arg(&tar).arg(".").output().unwrap(),
+    );
+    tar
 }
 
 /// The Docker client with these settings alone.
@@ -97,7 +100,7 @@ impl Drop for Engine {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _ = self.child.wait();
-        if self.bridge {
+        if self.bridge && Path::new(BRIDGE).exists() {
             let _ = Command::new("ip").args(["link", "delete", "docker0"]).status();
         }
     }

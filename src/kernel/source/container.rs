@@ -41,7 +41,7 @@ pub(super) fn compile(
         ("ONCE".to_owned(), format!("{:016x}", fastrand::u64(..))),
         ("JOBS".to_owned(), plan.settings.jobs.max(1).to_string()),
     ]));
-    progress.log(&format!("Docker {} compiles in {}", engine.version, plan.settings.base));
+    progress.log(&format!("{engine} compiles in {}", plan.settings.base));
     let lines = Lines::new(progress);
     let credentials = &plan.settings.credentials;
     let image =

@@ -27,7 +27,7 @@ use super::image::{Built, Input};
 use crate::docker::{Arguments, Engine, Place};
 use crate::oci::credentials::Credentials;
 use crate::problem::{Problem, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::store::{Digest, Hasher, Key, KeyMaker, Lock, Store};
 use std::path::{Path, PathBuf};
 
@@ -206,6 +206,12 @@ impl Plan {
             None => key.add("base", &self.settings.base).local(),
         }
         .finish()
+    }
+
+    /// Why it cannot be compiled on this machine, as far as that can be told without trying.
+    pub fn hindrance(&self) -> Option<Problem> {
+        let docker = self.settings.compiler == Compiler::Docker;
+        docker.then(|| self.engine(&Silent).err()).flatten()
     }
 
     /// What compiles: an engine, or none for the host.
