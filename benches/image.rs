@@ -262,9 +262,12 @@ fn io_writer(path: &Path) -> std::io::BufWriter<fs::File> {
 fn unpack(initramfs: &Path, tree: &Path) {
     let file = fs::File::open(initramfs).unwrap();
     let mut entries: Vec<(PathBuf, Vec<u8>, u32)> = Vec::new();
-    hookos::initramfs::members::read(file, 2 << 30, |_, entry| {
+    hookos::initramfs::members::read(file, |_, entry, data| {
         let name = String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
-        entries.push((tree.join(name), entry.data, entry.mode));
+        let mut bytes = Vec::new();
+        data.read_to_end(&mut bytes)?;
+        entries.push((tree.join(name), bytes, entry.mode));
+        Ok(())
     })
     .unwrap();
     // Files and folders are what costs; links and devices are few and small.

@@ -16,6 +16,10 @@ pub trait Progress: Sync {
     fn at(&self, done: u64, total: u64, unit: Unit);
     /// One line of output, without its end.
     fn log(&self, line: &str);
+    /// Something that a person has to know and that does not stop the work. Stays to be seen.
+    fn warn(&self, text: &str) {
+        self.log(&format!("warning: {text}"));
+    }
     /// Whether the work should stop soon; ask often.
     fn cancelled(&self) -> bool;
     /// A problem when the work should stop, for use with `?` between its parts.

@@ -13,7 +13,8 @@ fn project(folder: &Path) {
     for name in ["components", "profiles"] {
         std::fs::create_dir_all(folder.join(name)).unwrap();
     }
-    std::fs::write(folder.join("components/hook.yaml"), "").unwrap();
+    let definition = "kernel:\n  image: kernel\n  cmdline: console=ttyS0 loglevel=4\n";
+    std::fs::write(folder.join("components/hook.yaml"), definition).unwrap();
     for name in ["lab.toml", "lab-ca.pem", "lab-server.pem"] {
         let from = Path::new(support::ROOT).join("profiles").join(name);
         if from.is_file() {
@@ -96,7 +97,7 @@ fn a_foreign_image_gets_the_sites_files_behind_its_own() {
     }
     let inspected = run(&["inspect", folder.path().join("archive").to_str().unwrap(), "--json"]);
     let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
-    assert_eq!(inspected["kernel"], "5.10.228-test");
+    assert_eq!(inspected["kernel"]["release"], "5.10.228-test");
     assert_eq!(inspected["members"].as_array().unwrap().len(), 2);
     assert_eq!(inspected["site"]["profile"], "lab");
     assert!(inspected["env_config"].to_string().contains("keycloak.lab.example.com"), "{inspected}");
@@ -145,11 +146,219 @@ fn a_base_without_the_folders_gets_them_and_a_bundle_is_the_segment_alone() {
 
     let bundle = folder.path().join("bundle");
     support::ok(run(&["stamp", "--bundle", "--profile", "lab", "--out", bundle.to_str().unwrap()]));
-    let files: Vec<_> = std::fs::read_dir(&bundle).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(files, ["site.cpio.zst"]);
+    assert_eq!(left(&bundle), ["cmdline-x86_64", "manifest.json", "site.cpio.zst"]);
+    support::ok(run(&["verify", bundle.to_str().unwrap()]));
     let mut zstd =
         Command::new("zstd").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     zstd.stdin.take().unwrap().write_all(&std::fs::read(bundle.join("site.cpio.zst")).unwrap()).unwrap();
     let plain = zstd.wait_with_output().unwrap().stdout;
     assert!(plain.starts_with(b"070701"));
+}
+
+/// Files of a folder by name, logs apart.
+fn left(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// As DKAM leaves it: an initramfs of xz, signatures of kernel and initramfs, the certificate to enrol.
+fn signed_archive(folder: &Path) -> std::path::PathBuf {
+    sh(
+        folder,
+        "mkdir -p base/etc/hook base/etc/idp signed
+         (cd base && find . | cpio -o -H newc --quiet) | xz --check=crc32 > signed/initramfs-x86_64
+         head -c 566 /dev/urandom > signed/vmlinuz-x86_64.sig
+         head -c 566 /dev/urandom > signed/initramfs-x86_64.sig
+         head -c 1300 /dev/urandom > signed/hookos_db.der
+         mkdir -p signed/dtbs-x86_64; echo tree > signed/dtbs-x86_64/board.dtb; chmod 600 signed/hookos_db.der",
+    );
+    std::fs::write(folder.join("signed/vmlinuz-x86_64"), kernel()).unwrap();
+    sh(
+        folder,
+        "tar -C signed --mtime=@86400 -czf signed.tar.gz vmlinuz-x86_64 vmlinuz-x86_64.sig initramfs-x86_64 \
+         initramfs-x86_64.sig hookos_db.der dtbs-x86_64",
+    );
+    folder.join("signed.tar.gz")
+}
+
+#[test]
+fn a_signed_archive_keeps_what_else_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("project");
+    project(&root);
+    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
+    let archive = signed_archive(folder.path());
+    let out = folder.path().join("out");
+    let text = support::ok(run(&[
+        "stamp",
+        archive.to_str().unwrap(),
+        "--profile",
+        "lab",
+        "--out",
+        out.to_str().unwrap(),
+    ]));
+    assert!(text.contains("warning: initramfs-x86_64.sig is left out"), "{text}");
+    let base = std::fs::read(folder.path().join("signed/initramfs-x86_64")).unwrap();
+    assert!(std::fs::read(out.join("initramfs-x86_64")).unwrap().starts_with(&base));
+    assert_eq!(std::fs::read(out.join("vmlinuz-x86_64")).unwrap(), kernel());
+    let list = sh(&out, "tar tzf hook_x86_64.tar.gz");
+    let names: Vec<&str> = list.lines().collect();
+    assert_eq!(
+        names,
+        [
+            "vmlinuz-x86_64",
+            "initramfs-x86_64",
+            "vmlinuz-x86_64.sig",
+            "hookos_db.der",
+            "dtbs-x86_64/board.dtb"
+        ]
+    );
+    sh(
+        &out,
+        "mkdir tar; tar -C tar -xpzf hook_x86_64.tar.gz
+         for f in vmlinuz-x86_64.sig hookos_db.der dtbs-x86_64/board.dtb; do cmp tar/$f ../signed/$f; done
+         test $(stat -c '%a %Y' tar/hookos_db.der | tr ' ' -) = 600-86400
+         cmp tar/initramfs-x86_64 initramfs-x86_64; rm -r tar",
+    );
+    let inspected = run(&["inspect", archive.to_str().unwrap(), "--json"]);
+    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(inspected["kernel"]["release"], "5.10.228-test");
+    let beside: Vec<&String> = inspected["beside"].as_object().unwrap().keys().collect();
+    assert_eq!(
+        beside,
+        ["dtbs-x86_64/board.dtb", "hookos_db.der", "initramfs-x86_64.sig", "vmlinuz-x86_64.sig"]
+    );
+    support::ok(run(&["verify", out.to_str().unwrap()]));
+    // A second kernel: nobody can know which one is meant.
+    sh(folder.path(), "cp signed/vmlinuz-x86_64 signed/vmlinuz-old; tar -C signed -czf two.tar.gz .");
+    let output = run(&[
+        "stamp",
+        folder.path().join("two.tar.gz").to_str().unwrap(),
+        "--profile",
+        "lab",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("vmlinuz-old"), "{}", said(&output));
+}
+
+#[test]
+fn a_site_on_another_sites_image_has_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("project");
+    project(&root);
+    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
+    // Two members by zstd, with NULs between and behind them.
+    sh(
+        folder.path(),
+        "mkdir -p base/etc/hook base/etc/idp more/usr generic
+         echo x > more/usr/x; ln more/usr/x more/usr/y
+         pack() { (cd $1 && find . | cpio -o -H newc --quiet) | zstd -q; }
+         { pack base; head -c 300 /dev/zero; pack more; head -c 52 /dev/zero; } > generic/initramfs-x86_64",
+    );
+    std::fs::write(folder.path().join("generic/vmlinuz-x86_64"), kernel()).unwrap();
+    let out = |site: &str| root.join("out").join(site);
+    let stamp = |image: &Path, site: &str, more: &[&str]| {
+        let out = out(site);
+        let words = ["stamp", image.to_str().unwrap(), "--profile", "lab", "--out", out.to_str().unwrap()];
+        support::ok(run(&[&words[..], more].concat()))
+    };
+    let generic = folder.path().join("generic");
+    let berlin = ["--extra-hosts", "192.0.2.1 berlin", "--nameservers", "192.0.2.53", "--getty", "off"];
+    stamp(&generic, "berlin", &[&berlin[..], &["--kernel-append", "quiet"]].concat());
+    stamp(&out("berlin"), "rome", &["--kernel-append", "console=ttyS1"]);
+    for site in ["berlin", "rome"] {
+        support::ok(run(&["verify", out(site).to_str().unwrap()]));
+    }
+    let inspect = |site: &str| -> serde_json::Value {
+        serde_json::from_slice(&run(&["inspect", out(site).to_str().unwrap(), "--json"]).stdout).unwrap()
+    };
+    assert_eq!(inspect("berlin")["settings"]["GETTY"], "off");
+    assert_eq!(inspect("rome")["settings"]["GETTY"], "insecure");
+    // What the kernel would leave, by another program; each archive ends with a trailer.
+    let unpacked = sh(
+        &out("rome"),
+        "mkdir tree; zstd -dc --no-check initramfs-x86_64 2>/dev/null > all || true
+         zstd -dcq site.cpio.zst | (cd tree; cpio -i -d -u --quiet)
+         cat tree/etc/hook/hosts tree/etc/hook/resolv.conf | wc -c; rm -r tree all",
+    );
+    assert_eq!(unpacked.trim(), "0", "Berlin's hosts and name servers are replaced");
+    let cmdline = |site: &str| std::fs::read_to_string(out(site).join("cmdline-x86_64")).unwrap();
+    assert_eq!(
+        cmdline("berlin"),
+        "console=ttyS0 loglevel=4 quiet\n",
+        "the image definition's, for the image has none"
+    );
+    assert_eq!(cmdline("rome"), "console=ttyS0 loglevel=4 console=ttyS1\n", "Berlin's words are not Rome's");
+    let text = support::ok(run(&["boot", "rome", "--dry-run"]));
+    assert!(text.contains("console=ttyS1"), "{text}");
+
+    // Over another image: what that left is no part of this one, and a build that runs there is left alone.
+    std::fs::write(out("berlin").join("sbom.cdx.json"), "{}").unwrap();
+    std::fs::write(out("berlin").join("site.cpio.gz"), "x").unwrap();
+    stamp(&generic, "berlin", &[]);
+    assert_eq!(
+        left(&out("berlin")),
+        [
+            "cmdline-x86_64",
+            "hook_x86_64.tar.gz",
+            "initramfs-x86_64",
+            "manifest.json",
+            "provenance.intoto.json",
+            "site.cpio.zst",
+            "vmlinuz-x86_64"
+        ]
+    );
+    assert_eq!(cmdline("berlin"), "console=ttyS0 loglevel=4\n");
+    support::ok(run(&["verify", out("berlin").to_str().unwrap()]));
+    let running = std::fs::File::options().write(true).open(out("berlin").join("logs/running")).unwrap();
+    running.lock().unwrap();
+    let output =
+        run(&["stamp", image_of(&generic), "--profile", "lab", "--out", out("berlin").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("is running already"), "{}", said(&output));
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_of_when_stamping() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("project");
+    project(&root);
+    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
+    sh(
+        folder.path(),
+        "mkdir base; (cd base && find . | cpio -o -H newc --quiet) > base.img
+         openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out soon.pem -days 5 -subj '/CN=soon' \
+         -addext basicConstraints=critical,CA:TRUE 2>/dev/null",
+    );
+    let (image, out) = (folder.path().join("base.img"), folder.path().join("out"));
+    let ca = format!("--ca-file={}", folder.path().join("soon.pem").display());
+    let server = ca.replace("--ca-file", "--server-cert-file");
+    let words = ["stamp", image.to_str().unwrap(), "--profile", "lab", "--out", out.to_str().unwrap()];
+    let text = support::ok(run(&[&words[..], &[&ca, &server]].concat()));
+    let warning = text.lines().find(|line| line.starts_with("hookos: warning:") && line.contains("soon"));
+    assert!(warning.is_some(), "{text}");
+    // Hard links by GNU cpio bring their content with the last name, and many names are one file.
+    sh(
+        folder.path(),
+        "mkdir links; head -c 70000 /dev/zero > links/a; ln links/a links/b; ln links/a links/c
+         (cd links && printf '%s\\n' a b c | cpio -o -H newc --quiet) > links.img
+         cp -a links other; (cd other && chmod 600 a && printf '%s\\n' . a b c | cpio -o -H newc --quiet) > other.img",
+    );
+    let text = support::ok(run(&["inspect", folder.path().join("links.img").to_str().unwrap()]));
+    assert!(text.contains("68.4 KiB in 3 files unpacked"), "{text}");
+    let both = ["links.img", "other.img"].map(|name| folder.path().join(name).display().to_string());
+    let text = support::ok(run(&["inspect", &both[0], &both[1]]));
+    for line in ["~ a (mode 100644 -> 100600)", "~ c (mode 100644 -> 100600)", "+ ./"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let text = support::ok(run(&["inspect", &both[0], &both[0]]));
+    assert!(text.contains("hold the same"), "{text}");
 }

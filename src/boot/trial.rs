@@ -97,8 +97,8 @@ mod tests {
         let packed = settings(&store, &made.ca).unwrap();
         let mut files = std::collections::BTreeMap::new();
         let plain = zstd::decode_all(&packed[..]).unwrap();
-        cpio::read(&plain[..], u64::MAX, |entry| {
-            files.insert(String::from_utf8(entry.name).unwrap(), entry.data);
+        cpio::read(&plain[..], u64::MAX, |entry, data| {
+            files.insert(String::from_utf8(entry.name).unwrap(), data);
         })
         .unwrap();
         let text = |name: &str| String::from_utf8(files[name].clone()).unwrap();

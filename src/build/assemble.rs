@@ -40,6 +40,7 @@ impl Done {
             digest: self.segment.blob,
             compressed: self.segment.compressed,
             unpacked: self.segment.written.content,
+            memory: self.segment.written.memory,
             files: self.segment.written.files,
         }
     }
@@ -244,7 +245,7 @@ impl Assembly<'_> {
         let found = overlap::check(&members.collect::<Vec<_>>());
         let (errors, words): (Vec<_>, Vec<_>) = found.iter().partition(|overlap| overlap.kind.is_error());
         for overlap in words {
-            task.log(&format!("warning: {overlap}"));
+            task.warn(&overlap.to_string());
         }
         if !errors.is_empty() {
             let text: Vec<String> = errors.iter().map(|overlap| format!("- {overlap}")).collect();

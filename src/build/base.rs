@@ -79,7 +79,7 @@ impl Request<'_> {
                 // It ends: each time there is a damaged blob less.
                 Err(problem) if self.store.damaged() > damaged && !run.cancel().is_cancelled() => {
                     run.stage(Stage::Configure, |task| {
-                        task.log(&format!("warning: {problem}"));
+                        task.warn(&problem.to_string());
                         task.log("what was damaged is made anew");
                         Ok(())
                     })?;
@@ -102,7 +102,7 @@ impl Request<'_> {
         let assembly = self.assembly(&plan, &images);
         run.stage(Stage::Binaries, |task| {
             for warning in &plan.warnings {
-                task.log(&format!("warning: {warning}"));
+                task.warn(&warning.to_string());
             }
             let segments = assembly.segments(task)?;
             let files = task.item("base", |item| files(&assembly, &kernel.image, &segments, item))?;
@@ -127,16 +127,24 @@ impl Base {
     }
 
     /// The beginning of every archive whose initramfs has so many bytes.
-    pub(super) fn archive(&self, store: &Store, bytes: u64, mtime: u64) -> Result<ArchiveHead> {
+    pub(super) fn archive(
+        &self,
+        store: &Store,
+        bytes: u64,
+        mtime: u64,
+        task: &Task<'_>,
+    ) -> Result<ArchiveHead> {
         let Files { vmlinuz, initramfs } = &self.files;
         let key = KeyMaker::new("archive head 1")
             .add("vmlinuz", vmlinuz.blob.bytes())
             .add("initramfs", initramfs.blob.bytes())
             .add("bytes", bytes.to_le_bytes())
-            .add("mtime", mtime.to_le_bytes());
-        kept(
+            .add("mtime", mtime.to_le_bytes())
+            .local()
+            .finish();
+        let (head, reused) = kept(
             store,
-            &key.local().finish(),
+            &key,
             |head: &ArchiveHead| vec![*head.blob()],
             || {
                 let first = (image::VMLINUZ, &vmlinuz.blob, vmlinuz.bytes);
@@ -144,8 +152,19 @@ impl Base {
                 ArchiveHead::make(store, first, second, mtime)
                     .map_err(|e| Problem::new("the archive's beginning cannot be written").because(e))
             },
-        )
-        .map(|(head, _)| head)
+        )?;
+        let inputs = [
+            ("kernel", vmlinuz.blob.hex()),
+            ("base", initramfs.blob.hex()),
+            ("size of the initramfs", bytes.to_string()),
+        ];
+        task.settled_part(
+            "archive",
+            &key.hex(),
+            inputs.map(|(name, value)| (name.to_owned(), value)),
+            reused,
+        );
+        Ok(head)
     }
 }
 

@@ -79,6 +79,12 @@ pub enum Event {
         item: Option<String>,
         line: String,
     },
+    /// What a person has to know although the work goes on. Raw output of tools is no warning of ours.
+    Warning {
+        stage: Stage,
+        item: Option<String>,
+        text: String,
+    },
     /// The item's result was in the store: nothing was done.
     Cached {
         stage: Stage,

@@ -23,6 +23,13 @@ pub struct Piece {
     pub inputs: BTreeMap<String, String>,
     /// Whether its result was in the store.
     pub reused: bool,
+    /// Whether the store keeps its result.
+    #[serde(default = "yes")]
+    pub kept: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A piece of work, and why it went as it did.
@@ -72,7 +79,11 @@ pub fn keep(logs: &Path, pieces: &[Piece]) -> Result<()> {
 /// Compares each piece with the one of the last build, if there was one.
 pub fn explain(now: &[Piece], last: Option<&[Piece]>) -> Vec<Explained> {
     let explain = |piece: &Piece| {
-        let before = last.map(|last| last.iter().find(|before| before.name == piece.name));
+        // Sites of different bases have pieces of the same name.
+        let before = last.map(|last| {
+            let named = || last.iter().filter(|before| before.name == piece.name);
+            named().find(|before| before.key == piece.key).or_else(|| named().next())
+        });
         let why = match (before, piece.reused) {
             (None, true) => "it was made before; this is the first build into this folder".to_owned(),
             (None, false) => "first build into this folder".to_owned(),
@@ -87,10 +98,12 @@ pub fn explain(now: &[Piece], last: Option<&[Piece]>) -> Vec<Explained> {
 
 fn since(piece: &Piece, before: &Piece, reused: bool) -> String {
     if piece.key == before.key {
-        return if reused {
-            "nothing that decides it has changed".to_owned()
-        } else {
-            "nothing has changed, but the store did not have its result any more".to_owned()
+        return match (reused, piece.kept) {
+            (true, _) => "nothing that decides it has changed".to_owned(),
+            (false, true) => "nothing has changed, but the store did not have its result any more".to_owned(),
+            (false, false) => {
+                "nothing that decides it has changed; it is small, and made each time".to_owned()
+            }
         };
     }
     let changes = changes(&before.inputs, &piece.inputs);
@@ -120,7 +133,7 @@ mod tests {
 
     fn piece(key: &str, inputs: &[(&str, &str)], reused: bool) -> Piece {
         let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Piece { name: "components/udev".to_owned(), key: key.to_owned(), inputs, reused }
+        Piece { name: "components/udev".to_owned(), key: key.to_owned(), inputs, reused, kept: true }
     }
 
     fn why(now: &Piece, before: &Piece) -> String {
@@ -132,6 +145,8 @@ mod tests {
         let old = piece("1", &[("package udev", "a"), ("file rules", "b")], false);
         assert_eq!(why(&piece("1", &[], true), &old), "nothing that decides it has changed");
         assert!(why(&piece("1", &[], false), &old).contains("store did not have"));
+        let site = Piece { kept: false, ..piece("1", &[], false) };
+        assert_eq!(why(&site, &site), "nothing that decides it has changed; it is small, and made each time");
         let newer = piece("2", &[("package udev", "c"), ("file rules", "b")], false);
         assert_eq!(why(&newer, &old), "package udev has changed");
         let other = piece("2", &[("package udev", "a"), ("package kmod", "b")], true);

@@ -3,6 +3,7 @@
 //! Nothing here waits for the disk, as `cp` does not: all of it can be made again from the store, which does.
 
 use super::event::Event;
+use super::image::names_of_files;
 use super::run::Run;
 use crate::initramfs::join::Head;
 use crate::problem::{Problem, Result};
@@ -43,6 +44,24 @@ impl Output {
         let failed = |e: std::io::Error| Problem::new(format!("cannot write {}", path.display())).because(e);
         replace::write(&path, 0o644, bytes).map_err(failed)?;
         Ok(Artifact { name: name.to_owned(), bytes: bytes.len() as u64, sha256: Digest::of(bytes) })
+    }
+
+    /// Removes what an earlier image left here and this one does not have: it would seem to belong to this one.
+    pub fn remove_others(&self, artifacts: &[Artifact]) -> Result<()> {
+        let others = names_of_files();
+        let others = others.iter().filter(|name| artifacts.iter().all(|artifact| artifact.name != **name));
+        for name in others {
+            let path = self.path(name);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Problem::new("a file of an earlier image cannot be removed")
+                        .in_file(path)
+                        .because(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// A file that `write` writes to its path; it gives length and digest.

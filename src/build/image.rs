@@ -2,7 +2,6 @@
 
 use super::assemble::Assembly;
 use super::event::Stage;
-use super::explain;
 use super::files::{Artifact, Output};
 use super::kernel::Absent;
 use super::manifest;
@@ -45,6 +44,13 @@ pub(super) fn site_file(compression: Compression) -> String {
     format!("site.cpio.{}", compression.extension())
 }
 
+/// Every name that a file of an image may have in its folder.
+pub(super) fn names_of_files() -> Vec<String> {
+    let names = [CMDLINE, VMLINUZ, INITRAMFS, ARCHIVE, SBOM, provenance::FILE, manifest::FILE];
+    let site = [Compression::Zstd, Compression::Gzip].map(site_file);
+    site.into_iter().chain(names.map(str::to_owned)).collect()
+}
+
 /// What to build, and with what.
 pub struct Request<'a> {
     /// The project's folder.
@@ -80,18 +86,14 @@ impl Request<'_> {
         let certificates = run.stage(Stage::Certs, |task| {
             let certificates = certificates::of_site(self.site, self.root, certificates::now())?;
             for warning in &certificates.warnings {
-                task.log(&format!("warning: {warning}"));
+                task.warn(&warning.to_string());
             }
             Ok(certificates)
         })?;
         let base = self.base(run, &chosen, absent)?;
         run.stage(Stage::Package, |task| {
-            let artifacts = task.item("site", |item| {
-                let artifacts = self.package(&base, &certificates, (Extent::Whole, None), item)?;
-                let key = artifacts.first().map(|site| site.sha256.hex()).unwrap_or_default();
-                item.settled(&key, explain::of_site(self.site, &certificates), false);
-                Ok(artifacts)
-            })?;
+            let artifacts =
+                task.item("site", |item| self.package(&base, &certificates, (Extent::Whole, None), item))?;
             let output = Output::open(self.out)?;
             for artifact in &artifacts {
                 output.announce(run, artifact);
@@ -105,8 +107,10 @@ impl Request<'_> {
 
     /// The files that a build leaves.
     pub(super) fn artifact_names(&self) -> Vec<String> {
-        let names = [CMDLINE, VMLINUZ, INITRAMFS, ARCHIVE, SBOM, provenance::FILE, manifest::FILE];
-        std::iter::once(site_file(self.site.compression())).chain(names.map(str::to_owned)).collect()
+        let site = site_file(self.site.compression());
+        let mut names = names_of_files();
+        names.retain(|name| !name.starts_with("site.") || *name == site);
+        names
     }
 
     pub(super) fn assembly<'a>(
@@ -192,7 +196,12 @@ impl Request<'_> {
     ) -> Result<BTreeMap<String, Ready>> {
         let context = self.context()?;
         let wanted: Vec<&component::Definition> = names.iter().filter_map(|n| components.get(n)).collect();
-        task.item("programs", |item| component::prepare(&context, &wanted, item))?;
+        task.item("programs", |item| {
+            if let Some(programs) = component::prepare(&context, &wanted, item)? {
+                item.settled(&programs.key, programs.inputs, programs.reused);
+            }
+            Ok(())
+        })?;
         let next = AtomicUsize::new(0);
         let done: Mutex<BTreeMap<String, Ready>> = Mutex::default();
         let bad: Mutex<Vec<Problem>> = Mutex::default();
@@ -239,12 +248,16 @@ impl Request<'_> {
         }
     }
 
-    fn pull(&self, context: &component::Context, name: &str, progress: &dyn Progress) -> Result<Ready> {
-        let image = oci::registry::pull(self.store, name, &context.registry, progress).map_err(|e| {
+    fn pull(&self, context: &component::Context, name: &str, task: &Task<'_>) -> Result<Ready> {
+        let before = oci::registry::named(self.store, name).ok().flatten();
+        let image = oci::registry::pull(self.store, name, &context.registry, task).map_err(|e| {
             Problem::new(format!("image {name} cannot be had")).because(e).remedy(
                 "see that the registry can be reached (proxies too), or leave its container out: --components-off",
             )
         })?;
+        let digest = image.manifest.hex();
+        let reused = before.is_some_and(|before| before.manifest == image.manifest);
+        task.settled(&digest.clone(), [("its manifest".to_owned(), digest)], reused);
         Ok(Ready { image, built: None })
     }
 

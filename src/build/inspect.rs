@@ -1,40 +1,68 @@
 //! What is in an image, whoever has built it: members, services, settings, certificates, kernel.
 
-use super::stamp::{Base, LARGEST};
-use crate::initramfs::cpio::Entry;
-use crate::initramfs::members::{self, Member};
+use super::image::CMDLINE;
+use super::published::{self, Base, Role};
+use crate::initramfs::cpio::{self, BadArchive, Entry};
+use crate::initramfs::members::{self, Member, Place};
 use crate::kernel::bzimage;
 use crate::problem::{Problem, Result};
 use crate::secret::MASK;
 use crate::site::Kind;
 use crate::site::certificates::{Bundle, Info};
-use crate::store::Digest;
+use crate::store::{Digest, Hasher};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
-/// What the mode of a file says of its kind (cpio newc, as `stat` has it).
-const KIND: u32 = 0o170_000;
-const FOLDER: u32 = 0o040_000;
+/// No file of a site is larger. Others are read as a stream.
+const LARGEST: u64 = 16 << 20;
 
-/// A file of the image; of several with one name the last counts, as in the kernel.
+/// A file or folder of the image; of several with one name the last counts, as in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
     pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Major and minor, of a device.
+    pub device: (u32, u32),
     pub bytes: u64,
     /// Of its content; of a symbolic link, its target.
     pub digest: Digest,
     /// The number of the member that has it, from 0.
     pub member: usize,
+    /// Names with the same number here are one file.
+    pub file: usize,
+}
+
+impl Item {
+    pub fn is_folder(&self) -> bool {
+        self.mode & cpio::KIND == cpio::FOLDER
+    }
+
+    /// Whether a machine could tell it from the other, apart from times.
+    fn same(&self, other: &Self) -> bool {
+        let of = |item: &Self| (item.mode, item.uid, item.gid, item.device, item.bytes, item.digest);
+        of(self) == of(other)
+    }
+}
+
+/// The kernel's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    /// As `uname -r` says it.
+    pub release: String,
+    pub bytes: u64,
+    pub digest: Digest,
 }
 
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Inspection {
-    /// As `uname -r` says it.
-    pub kernel: Option<String>,
+    pub kernel: Option<Kernel>,
+    /// The kernel command line, if it comes with the image.
+    pub cmdline: Option<String>,
     pub members: Vec<Member>,
     /// Containers in the order in which init starts them, by folder: `onboot`, `services`, `onshutdown`.
     pub containers: BTreeMap<String, BTreeSet<String>>,
@@ -46,6 +74,8 @@ pub struct Inspection {
     pub certificates: BTreeMap<String, Vec<Info>>,
     /// `/etc/hook/site.json`: which build this is.
     pub site: Option<serde_json::Value>,
+    /// What else is in the archive: signatures, device trees, certificates.
+    pub beside: BTreeMap<String, Digest>,
     #[serde(skip)]
     pub files: BTreeMap<String, Item>,
 }
@@ -56,36 +86,47 @@ impl Inspection {
         self.members.iter().map(|member| member.packed).sum()
     }
 
-    /// Bytes of files that stay in the machine's memory.
+    /// Bytes of files that stay in the machine's memory; a file with several names counts once.
     pub fn unpacked(&self) -> u64 {
-        self.files.values().map(|item| item.bytes).sum()
+        let once: BTreeMap<usize, u64> = self.files.values().map(|item| (item.file, item.bytes)).collect();
+        once.values().sum()
+    }
+
+    /// How many names there are, folders apart.
+    pub fn count(&self) -> usize {
+        self.files.values().filter(|item| !item.is_folder()).count()
     }
 }
 
 /// Looks into an image.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let mut found = Inspection::default();
-    match Base::find(path)? {
+    let base = Base::find(path)?;
+    match &base {
         Base::Folder { kernel, initramfs } => {
-            found.kernel = Some(release(&kernel, open(&kernel)?)?);
-            found.read(&initramfs, open(&initramfs)?)?;
+            let cmdline = std::fs::read_to_string(kernel.with_file_name(CMDLINE));
+            found.cmdline = cmdline.ok().map(|text| text.trim().to_owned());
+            found.kernel = Some(Kernel::read(kernel, open(kernel)?)?);
+            found.read(initramfs, open(initramfs)?)?;
         }
-        Base::Initramfs(initramfs) => found.read(&initramfs, open(&initramfs)?)?,
-        Base::Archive(archive) => {
-            let bad = |e| Problem::usage("the archive cannot be read").in_file(&archive).because(e);
-            let reader = BufReader::with_capacity(1 << 18, open(&archive)?);
-            let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(reader));
-            for entry in tar.entries().map_err(bad)? {
-                let entry = entry.map_err(bad)?;
-                let name =
-                    entry.path().map_err(bad)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if name.starts_with("vmlinuz") || name == "kernel" {
-                    found.kernel = Some(release(&archive, entry)?);
-                } else if name.starts_with("initramfs") || name.starts_with("initrd") {
-                    found.read(&archive, entry)?;
+        Base::Initramfs(initramfs) => found.read(initramfs, open(initramfs)?)?,
+        Base::Archive(archive) => published::members(archive, open(archive)?, |member, data| {
+            let bad = |e| Problem::usage("the archive cannot be read").in_file(archive).because(e);
+            match member.role {
+                Role::Kernel => found.kernel = Some(Kernel::read(archive, data)?),
+                Role::Initramfs => found.read(archive, data)?,
+                Role::Cmdline => {
+                    let mut text = String::new();
+                    data.take(LARGEST).read_to_string(&mut text).map_err(bad)?;
+                    found.cmdline = Some(text.trim().to_owned());
+                }
+                Role::Other => {
+                    let (digest, _) = digest(data).map_err(bad)?;
+                    found.beside.insert(member.name, digest);
                 }
             }
-        }
+            Ok(())
+        })?,
     }
     Ok(found)
 }
@@ -94,51 +135,118 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Problem::usage("the image cannot be read").in_file(path).because(e))
 }
 
-fn release(path: &Path, mut kernel: impl Read) -> Result<String> {
-    let bad =
-        |e: &dyn std::error::Error| Problem::usage(format!("the kernel cannot be used: {e}")).in_file(path);
-    let mut bytes = Vec::new();
-    kernel.read_to_end(&mut bytes).map_err(|e| bad(&e))?;
-    bzimage::release(&bytes).map(str::to_owned).map_err(|e| bad(&e))
+/// Reads to the end; gives digest and bytes.
+pub(super) fn digest(mut from: impl Read) -> io::Result<(Digest, u64)> {
+    let (mut hasher, mut bytes, mut buffer) = (Hasher::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok((hasher.finish(), bytes)),
+            n => {
+                hasher.update(buffer.get(..n).unwrap_or_default());
+                bytes += n as u64;
+            }
+        }
+    }
+}
+
+impl Kernel {
+    fn read(path: &Path, mut kernel: impl Read) -> Result<Self> {
+        let bad = |e: &dyn std::error::Error| {
+            Problem::usage(format!("the kernel cannot be used: {e}")).in_file(path)
+        };
+        let mut bytes = Vec::new();
+        kernel.read_to_end(&mut bytes).map_err(|e| bad(&e))?;
+        let release = bzimage::release(&bytes).map_err(|e| bad(&e))?.to_owned();
+        Ok(Self { release, bytes: bytes.len() as u64, digest: Digest::of(&bytes) })
+    }
+}
+
+/// The files of an initramfs, as the kernel would leave them.
+#[derive(Debug, Default)]
+pub struct Files {
+    pub all: BTreeMap<String, Item>,
+    /// The content of the files that the site is told by.
+    pub site: BTreeMap<String, Vec<u8>>,
+    /// Names that share a file, by what they have in common; and the file's number.
+    shared: HashMap<(u64, (u32, u32, u32)), (usize, Vec<String>)>,
+    next: usize,
+}
+
+/// What a site's settings are in.
+fn is_of_site(name: &str) -> bool {
+    name.starts_with("etc/hook/") || name.starts_with("etc/idp/")
+}
+
+impl Files {
+    pub fn take(&mut self, place: Place, entry: &Entry, data: &mut dyn Read) -> Result<(), BadArchive> {
+        let name = String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
+        let site = is_of_site(&name) && entry.kind() == cpio::FILE;
+        let (digest, bytes) = if site {
+            let content = cpio::whole(entry, data, LARGEST)?;
+            let found = (Digest::of(&content), content.len() as u64);
+            self.site.insert(name.clone(), content);
+            found
+        } else {
+            digest(data)?
+        };
+        self.next += 1;
+        let mut item = Item {
+            mode: entry.mode,
+            uid: entry.uid,
+            gid: entry.gid,
+            device: entry.rdev,
+            bytes,
+            digest,
+            member: place.member,
+            file: self.next,
+        };
+        if let Some(inode) = entry.inode() {
+            let (file, names) = self.shared.entry((place.table, inode)).or_insert((self.next, Vec::new()));
+            item.file = *file;
+            // One of the names brings the content of all; it is mostly the last.
+            for other in names.iter() {
+                if let Some(other) = self.all.get_mut(other).filter(|other| other.file == *file) {
+                    if bytes > 0 {
+                        (other.bytes, other.digest) = (bytes, digest);
+                    } else {
+                        (item.bytes, item.digest) = (other.bytes, other.digest);
+                    }
+                }
+            }
+            names.push(name.clone());
+        }
+        self.all.insert(name, item);
+        Ok(())
+    }
 }
 
 impl Inspection {
     fn read(&mut self, path: &Path, initramfs: impl Read) -> Result<()> {
-        let members = members::read(initramfs, LARGEST, |member, entry| self.take(member, &entry));
+        let mut files = Files::default();
+        let members = members::read(initramfs, |place, entry, data| files.take(place, entry, data));
         self.members =
             members.map_err(|e| Problem::usage(format!("this is no initramfs: {e}")).in_file(path))?;
-        Ok(())
-    }
-
-    fn take(&mut self, member: usize, entry: &Entry) {
-        let name = String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
-        let parts: Vec<&str> = name.split('/').collect();
-        if let ["containers", stage, container, ..] = parts[..] {
-            self.containers.entry(stage.to_owned()).or_default().insert(container.to_owned());
-        }
-        if entry.mode & KIND == FOLDER {
-            return;
-        }
-        match name.as_str() {
-            "etc/hook/env_config" => self.env_config = pairs(&entry.data),
-            "etc/hook/settings" => self.settings = pairs(&entry.data),
-            "etc/hook/site.json" => self.site = serde_json::from_slice(&entry.data).ok(),
-            "etc/idp/ca.pem" | "etc/idp/server_cert.pem" => {
-                let bundle = Bundle::from_bytes(Path::new(&name), &entry.data);
-                let infos = bundle.map(|b| b.certificates.into_iter().map(|c| c.info).collect());
-                self.certificates.insert(name.clone(), infos.unwrap_or_default());
+        for name in files.all.keys() {
+            let parts: Vec<&str> = name.split('/').collect();
+            if let ["containers", stage, container, ..] = parts[..] {
+                self.containers.entry(stage.to_owned()).or_default().insert(container.to_owned());
             }
-            _ => {}
         }
-        // Names that share one file come without content but for the last.
-        let before = self
-            .files
-            .get(&name)
-            .filter(|item| entry.nlink > 1 && entry.data.is_empty() && item.member == member);
-        if before.is_none() {
-            let (bytes, digest) = (entry.data.len() as u64, Digest::of(&entry.data));
-            self.files.insert(name, Item { mode: entry.mode, bytes, digest, member });
+        for (name, content) in &files.site {
+            match name.as_str() {
+                "etc/hook/env_config" => self.env_config = pairs(content),
+                "etc/hook/settings" => self.settings = pairs(content),
+                "etc/hook/site.json" => self.site = serde_json::from_slice(content).ok(),
+                "etc/idp/ca.pem" | "etc/idp/server_cert.pem" => {
+                    let bundle = Bundle::from_bytes(Path::new(name), content);
+                    let infos = bundle.map(|b| b.certificates.into_iter().map(|c| c.info).collect());
+                    self.certificates.insert(name.clone(), infos.unwrap_or_default());
+                }
+                _ => {}
+            }
         }
+        self.files = files.all;
+        Ok(())
     }
 }
 
@@ -159,33 +267,39 @@ fn pairs(bytes: &[u8]) -> BTreeMap<String, String> {
 /// How two images differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    pub kernel: Option<(Option<String>, Option<String>)>,
+    pub kernel: Option<(Option<Kernel>, Option<Kernel>)>,
+    pub cmdline: Option<(Option<String>, Option<String>)>,
     /// Keys of env_config and settings with both values.
     pub settings: BTreeMap<String, (Option<String>, Option<String>)>,
-    /// Files with both sizes; none where there is no such file. The same size means another content or mode.
-    pub files: BTreeMap<String, (Option<u64>, Option<u64>)>,
+    /// Files, folders and everything else with both; none where there is no such name.
+    pub files: BTreeMap<String, (Option<Item>, Option<Item>)>,
+    /// What else is in the archives, with both digests.
+    pub beside: BTreeMap<String, (Option<Digest>, Option<Digest>)>,
+}
+
+/// The names whose values differ.
+fn changed<T: Clone>(
+    one: &BTreeMap<String, T>,
+    other: &BTreeMap<String, T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> BTreeMap<String, (Option<T>, Option<T>)> {
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let both = names.into_iter().map(|name| (name, one.get(name), other.get(name)));
+    let differ = both.filter(|(_, a, b)| !matches!((a, b), (Some(a), Some(b)) if same(a, b)));
+    differ.map(|(name, a, b)| (name.clone(), (a.cloned(), b.cloned()))).collect()
 }
 
 /// Compares two images.
 pub fn difference(one: &Inspection, other: &Inspection) -> Difference {
-    let mut found = Difference::default();
-    if one.kernel != other.kernel {
-        found.kernel = Some((one.kernel.clone(), other.kernel.clone()));
+    let mut settings = changed(&one.env_config, &other.env_config, PartialEq::eq);
+    settings.extend(changed(&one.settings, &other.settings, PartialEq::eq));
+    // An archive seldom brings the command line that lies beside it: then nothing is known of it.
+    let cmdline = one.cmdline.is_some() && other.cmdline.is_some() && one.cmdline != other.cmdline;
+    Difference {
+        kernel: (one.kernel != other.kernel).then(|| (one.kernel.clone(), other.kernel.clone())),
+        cmdline: cmdline.then(|| (one.cmdline.clone(), other.cmdline.clone())),
+        settings,
+        files: changed(&one.files, &other.files, Item::same),
+        beside: changed(&one.beside, &other.beside, PartialEq::eq),
     }
-    for (a, b) in [(&one.env_config, &other.env_config), (&one.settings, &other.settings)] {
-        for key in a.keys().chain(b.keys()) {
-            let values = (a.get(key).cloned(), b.get(key).cloned());
-            if values.0 != values.1 {
-                found.settings.insert(key.clone(), values);
-            }
-        }
-    }
-    for name in one.files.keys().chain(other.files.keys()) {
-        let (a, b) = (one.files.get(name), other.files.get(name));
-        let same = matches!((a, b), (Some(a), Some(b)) if a.digest == b.digest && a.mode == b.mode);
-        if !same {
-            found.files.insert(name.clone(), (a.map(|item| item.bytes), b.map(|item| item.bytes)));
-        }
-    }
-    found
 }

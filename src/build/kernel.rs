@@ -233,7 +233,7 @@ impl Request<'_> {
             item,
         )?;
         for warning in &built.warnings {
-            item.log(&format!("warning: {warning}"));
+            item.warn(&warning.to_string());
         }
         Ok(built)
     }
@@ -255,7 +255,7 @@ impl Request<'_> {
             match plan.pull(&reference, self.store, &self.registry()?, item) {
                 Ok(built) => return Ok(built),
                 Err(problem) => {
-                    item.log(&format!("warning: {problem}"));
+                    item.warn(&problem.to_string());
                     reason = Some(problem);
                 }
             }

@@ -3,12 +3,13 @@
 
 use super::base::Base;
 use super::files::{Artifact, Output};
-use super::image::{INITRAMFS, Request, SBOM, VMLINUZ};
+use super::image::{ARCHIVE, INITRAMFS, Request, SBOM, VMLINUZ};
 use super::kernel::Absent;
 use super::manifest::{self, Manifest};
 use super::package::Extent;
 use super::record::{RunLock, Running};
 use super::run::{Run, Task};
+use super::sbom::PartRecord;
 use super::shared::SharedCache;
 use super::{Stage, sbom};
 use crate::debian::lock::Mode;
@@ -20,6 +21,7 @@ use crate::store::Store;
 use crate::words::size;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -43,7 +45,15 @@ pub struct Many<'a> {
 /// One site, as far as it could be read.
 pub struct Site {
     pub name: String,
-    pub ready: Result<(ResolvedSite, SiteCertificates)>,
+    pub ready: Result<Ready>,
+}
+
+/// A site that can be built.
+pub struct Ready {
+    pub site: ResolvedSite,
+    pub certificates: SiteCertificates,
+    /// What is to be known of its settings and certificates.
+    pub warnings: Vec<Problem>,
 }
 
 /// How one site went.
@@ -76,7 +86,12 @@ impl Many<'_> {
         run.stage(Stage::Configure, |task| {
             for (at, (site, slot)) in sites.iter().zip(&mut results).enumerate() {
                 match &site.ready {
-                    Ok((ready, _)) => groups.entry(self.request(ready).base_settings()).or_default().push(at),
+                    Ok(ready) => {
+                        for warning in &ready.warnings {
+                            task.warn(&format!("{}: {warning}", site.name));
+                        }
+                        groups.entry(self.request(&ready.site).base_settings()).or_default().push(at);
+                    }
                     Err(problem) => *slot = Some(self.failed(&site.name, problem, task)),
                 }
             }
@@ -88,22 +103,20 @@ impl Many<'_> {
         for members in groups.values() {
             let ready = |at: &usize| Some((*at, sites.get(*at)?.ready.as_ref().ok()?));
             let members: Vec<_> = members.iter().filter_map(ready).collect();
-            let Some((_, (first, _))) = members.first() else { continue };
-            let request = self.request(first);
+            let Some((_, first)) = members.first() else { continue };
+            let request = self.request(&first.site);
             match request.chosen().and_then(|chosen| request.base(run, &chosen, absent)) {
                 Ok(base) => {
                     bases.push(base);
                     let base = bases.len() - 1;
-                    jobs.extend(
-                        members
-                            .iter()
-                            .map(|(at, (site, certificates))| (*at, Job { site, certificates, base })),
-                    );
+                    jobs.extend(members.iter().map(|(at, Ready { site, certificates, .. })| {
+                        (*at, Job { site, certificates, base })
+                    }));
                 }
                 Err(problem) => {
                     run.cancel().check()?;
                     run.stage(Stage::Package, |task| {
-                        for (at, (site, _)) in &members {
+                        for (at, Ready { site, .. }) in &members {
                             if let Some(slot) = results.get_mut(*at) {
                                 *slot = Some(self.failed(&site.name, &problem, task));
                             }
@@ -115,7 +128,14 @@ impl Many<'_> {
         }
         jobs.sort_by_key(|(at, _)| *at);
         run.stage(Stage::Package, |task| {
-            self.check_room(&bases, &jobs)?;
+            if let Err(problem) = self.check_room(&bases, &jobs) {
+                for (at, job) in &jobs {
+                    if let Some(slot) = results.get_mut(*at) {
+                        *slot = Some(self.failed(&job.site.name, &problem, task));
+                    }
+                }
+                return Ok(());
+            }
             let folders =
                 bases.iter().map(|base| self.shared_files(base, task)).collect::<Result<Vec<_>>>()?;
             for (at, result) in self.write(&bases, &folders, &jobs, task)? {
@@ -163,11 +183,16 @@ impl Many<'_> {
         if output.copies_by_reference(self.store, &first.files.vmlinuz.blob) {
             return Ok(());
         }
-        // The archive holds kernel and initramfs once more.
-        let each = |job: &Job<'_>| {
-            bases.get(job.base).map_or(0, |base| base.files.vmlinuz.bytes + 2 * base.files.initramfs.bytes)
-        };
-        let needed: u64 = jobs.iter().map(|(_, job)| each(job)).sum();
+        let sites = jobs.iter().filter_map(|(_, job)| {
+            let base = bases.get(job.base)?;
+            Some(Space {
+                kernel: base.files.vmlinuz.bytes,
+                initramfs: base.files.initramfs.bytes,
+                there: there(&self.out.join(&job.site.name)),
+            })
+        });
+        let kernels = bases.iter().map(|base| base.files.vmlinuz.bytes).sum();
+        let needed = needed(&sites.collect::<Vec<_>>(), kernels, self.jobs);
         let free = output.room()?;
         if needed <= free {
             return Ok(());
@@ -196,11 +221,13 @@ impl Many<'_> {
             let mut manifest = Manifest::new(&name, &base.kernel, base.latest());
             manifest.inputs.clone_from(&base.inputs);
             manifest.segments.clone_from(&base.segments);
+            manifest.parts = base.parts.iter().map(PartRecord::new).collect();
             manifest.artifacts = vec![
                 output.artifact(VMLINUZ, |path| vmlinuz.finish(self.store, &[], path))?,
                 output.artifact(INITRAMFS, |path| initramfs.finish(self.store, &[], path))?,
-                output.write(SBOM, &sbom::write(&name, &base.parts)?)?,
+                output.write(SBOM, &sbom::write(&name, &manifest.parts)?)?,
             ];
+            output.remove_others(&manifest.artifacts)?;
             output.write(manifest::FILE, &manifest.text()?)?;
             Ok(Some(folder))
         })
@@ -269,5 +296,44 @@ impl Many<'_> {
         };
         let seconds = started.elapsed().as_secs_f64();
         SiteResult { site: job.site.name.clone(), out, base: shared, seconds, files, problem }
+    }
+}
+
+/// What a whole image takes, and what is there already.
+struct Space {
+    kernel: u64,
+    initramfs: u64,
+    /// Bytes that its files take now, which they will be replaced by.
+    there: u64,
+}
+
+/// Free bytes that whole images need. The archive of each holds kernel and initramfs once more; the kernel's own
+/// file is one for all sites of a base. A file is written beside the one that it replaces, so `jobs` sites need room
+/// for both for a while.
+fn needed(sites: &[Space], kernels: u64, jobs: usize) -> u64 {
+    let whole = |site: &Space| site.kernel + 2 * site.initramfs;
+    let more: u64 = sites.iter().map(|site| whole(site).saturating_sub(site.there)).sum();
+    let beside = sites.iter().filter(|site| site.there > 0).map(|site| whole(site).min(site.there)).max();
+    more + kernels + beside.unwrap_or(0) * jobs.min(sites.len()) as u64
+}
+
+/// Bytes that go when the files of an image are replaced. One that has other names too stays.
+fn there(folder: &Path) -> u64 {
+    let file = |name: &&str| folder.join(name).metadata().ok().filter(|meta| meta.nlink() == 1);
+    [INITRAMFS, ARCHIVE].iter().filter_map(file).map(|meta| meta.blocks() * 512).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Space, needed};
+
+    #[test]
+    fn images_that_are_replaced_need_no_room_of_their_own() {
+        let site = |there| Space { kernel: 10, initramfs: 100, there };
+        assert_eq!(needed(&[site(0), site(0), site(0)], 10, 2), 3 * 210 + 10, "the kernel is one for all");
+        // A thousand sites that are there, built once more: two at a time lie beside the old ones.
+        let again: Vec<Space> = (0..1000).map(|_| site(210)).collect();
+        assert_eq!(needed(&again, 10, 2), 10 + 2 * 210);
+        assert_eq!(needed(&[site(150)], 10, 2), 60 + 10 + 150);
     }
 }

@@ -17,6 +17,7 @@ pub mod many;
 pub mod package;
 pub mod plan;
 pub mod provenance;
+pub mod published;
 pub mod record;
 pub mod run;
 pub mod sbom;

@@ -3,15 +3,17 @@
 use super::base::Base;
 use super::files::{Artifact, Output};
 use super::image::{ARCHIVE, CMDLINE, INITRAMFS, Request, SBOM, VMLINUZ, epoch, site_file};
-use super::manifest::{self, Input, Manifest, SegmentRecord};
-use super::{provenance, sbom};
+use super::manifest::{self, Cmdline, Manifest, SegmentRecord};
+use super::run::Task;
+use super::sbom::PartRecord;
+use super::{explain, provenance, sbom};
 use crate::initramfs::cpio::{self, Inodes};
 use crate::initramfs::{Compression, Tree, join};
 use crate::linuxkit::LINUXKIT_TIME;
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
 use crate::site::certificates::SiteCertificates;
-use crate::site::segment::{BuildRecord, site_tree};
+use crate::site::segment::{BuildRecord, image_fields, site_tree};
 use crate::store::{Digest, Store};
 use crate::words::size;
 use std::io::Write;
@@ -33,7 +35,7 @@ impl Request<'_> {
         base: &Base,
         certificates: &SiteCertificates,
         (extent, kernel): (Extent, Option<&Path>),
-        progress: &dyn Progress,
+        task: &Task<'_>,
     ) -> Result<Vec<Artifact>> {
         let output = Output::open(self.out)?;
         let record = BuildRecord {
@@ -48,7 +50,7 @@ impl Request<'_> {
 
         let mut artifacts = vec![
             output.write(&site_file(options.compression), &site)?,
-            output.write(CMDLINE, self.cmdline(base).as_bytes())?,
+            output.write(CMDLINE, self.cmdline(base).text().as_bytes())?,
         ];
         let whole = base.files.initramfs.bytes + site.len() as u64;
         let padding = join::padding(whole);
@@ -61,7 +63,7 @@ impl Request<'_> {
                 None => output.artifact(VMLINUZ, |path| vmlinuz.finish(self.store, &[], path))?,
             });
             let bytes = whole + padding;
-            let archive = base.archive(self.store, bytes, latest.unsigned_abs())?;
+            let archive = base.archive(self.store, bytes, latest.unsigned_abs(), task)?;
             // Both are long copies.
             let (first, second) = std::thread::scope(|scope| {
                 let first = scope
@@ -70,69 +72,69 @@ impl Request<'_> {
                 (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
             });
             artifacts.extend([first?, second?]);
-            progress.check()?;
+            task.check()?;
         }
         let mut manifest = Manifest::new(&self.site.name, &base.kernel, latest);
         manifest.inputs.clone_from(&base.inputs);
-        for (name, bundle) in [("ca.pem", &certificates.ca), ("server_cert.pem", &certificates.server)] {
-            let digest = Digest::of(&bundle.pem());
-            manifest.inputs.push(Input { kind: "certificate".to_owned(), name: name.to_owned(), digest });
-        }
+        manifest.inputs.extend(manifest::certificates(certificates));
+        manifest.cmdline = self.cmdline(base);
         if extent == Extent::Whole {
-            artifacts.push(output.write(SBOM, &sbom::write(&self.site.name, &base.parts)?)?);
-            let text = provenance::write(self.site, &manifest.inputs, &artifacts)?;
+            manifest.parts = base.parts.iter().map(PartRecord::new).collect();
+            artifacts.push(output.write(SBOM, &sbom::write(&self.site.name, &manifest.parts)?)?);
+            let text = provenance::write(
+                (provenance::BUILT, &manifest.hookos),
+                (&self.site.name, &image_fields(self.site)),
+                &manifest.inputs,
+                &artifacts,
+            )?;
             artifacts.push(output.write(provenance::FILE, &text)?);
         }
         manifest.segments.clone_from(&base.segments);
-        manifest.segments.push(SegmentRecord {
-            name: "site".to_owned(),
-            digest: Digest::of(&site),
-            compressed: site.len() as u64,
-            unpacked: written.content,
-            files: written.files,
-        });
+        manifest.segments.push(SegmentRecord::site(&site, &written));
         manifest.padding = padding;
         manifest.artifacts.clone_from(&artifacts);
-        let unpacked: u64 = manifest.segments.iter().map(|segment| segment.unpacked).sum();
-        progress.log(&format!("{} of files once unpacked in the machine's memory", size(unpacked)));
-        if let Some(warning) = too_large(whole, unpacked) {
-            progress.log(&format!("warning: {warning}"));
-        }
+        tell_size(&manifest.segments, whole, task);
+        output.remove_others(&artifacts)?;
         artifacts.push(output.write(manifest::FILE, &manifest.text()?)?);
+        task.made_each_time(&Digest::of(&site).hex(), explain::of_site(self.site, certificates));
         Ok(artifacts)
     }
 
     /// The kernel command line that the image is meant for: the definition's, then the site's.
-    fn cmdline(&self, base: &Base) -> String {
-        let words: Vec<String> = base.cmdline.iter().cloned().chain(self.site.kernel_append()).collect();
-        format!("{}\n", words.join(" "))
+    fn cmdline(&self, base: &Base) -> Cmdline {
+        Cmdline::new(base.cmdline.as_deref().unwrap_or_default(), self.site.kernel_append())
     }
 }
 
-/// The memory of the smallest machine that an image is for.
-const MEMORY: u64 = 2 << 30;
-/// What kernel and programs take of it before a worker runs: measured 280 MiB with all components.
-const RUNNING: u64 = 384 << 20;
+/// What a machine with 2 GiB has when the kernel mounts its root: less by the firmware's part, the kernel itself and
+/// its table of pages. QEMU's q35 with Debian's 5.10: 2096628 KiB, of which 85616 KiB are reserved ("Memory:" of its
+/// log, without the initramfs).
+const USABLE: u64 = 1960 << 20;
 
-/// Why an image would not boot in 2 GiB. The files lie in a tmpfs, which takes half of the memory and no more
-/// (the kernel's Documentation/filesystems/ramfs-rootfs-initramfs.rst and tmpfs.rst); while they are
-/// unpacked the compressed ones are in memory too.
-fn too_large(compressed: u64, unpacked: u64) -> Option<String> {
-    let why = if unpacked > MEMORY / 2 {
-        format!("its files take {}, and a machine keeps half of its memory for them", size(unpacked))
-    } else if compressed + unpacked + RUNNING > MEMORY {
+/// Tells how much memory an image's files take, and warns if that is too much for the smallest machine.
+/// `compressed` is the size of the initramfs.
+pub(super) fn tell_size(segments: &[SegmentRecord], compressed: u64, progress: &dyn Progress) {
+    let memory: u64 = segments.iter().map(|segment| segment.memory).sum();
+    progress.log(&format!("{} of files once unpacked in the machine's memory", size(memory)));
+    if let Some(warning) = too_large(compressed, memory) {
+        progress.warn(&warning);
+    }
+}
+
+/// Why an image would not boot in 2 GiB. Its files lie in a tmpfs, in whole pages. That takes half of the memory which
+/// is free when it is mounted and no more, and then the compressed initramfs still lies in memory: half of the rest
+/// (`shmem_default_max_blocks` in the kernel's mm/shmem.c; Documentation/filesystems/ramfs-rootfs-initramfs.rst).
+fn too_large(compressed: u64, memory: u64) -> Option<String> {
+    let room = USABLE.saturating_sub(compressed) / 2;
+    (memory > room).then(|| {
         format!(
-            "its files take {}, while they are unpacked {} more, and the system {}",
-            size(unpacked),
-            size(compressed),
-            size(RUNNING)
+            "this image does not boot with 2 GiB of memory: its files take {} there, and the root file system has \
+             {}, half of what the {} of the initramfs leave; leave components out with --components-off",
+            size(memory),
+            size(room),
+            size(compressed)
         )
-    } else {
-        return None;
-    };
-    Some(format!(
-        "this image does not boot with 2 GiB of memory: {why}; leave components out with --components-off"
-    ))
+    })
 }
 
 /// The last member: small, made each time. It replaces what the base has under the same names, and its
@@ -158,9 +160,9 @@ mod tests {
     fn an_image_that_needs_more_than_two_gigabytes_is_told_of() {
         let mib = |n: u64| n << 20;
         assert_eq!(too_large(mib(140), mib(412)), None);
-        let text = too_large(mib(300), mib(1100)).unwrap();
-        assert!(text.contains("1.07 GiB") && text.contains("half"), "{text}");
-        let text = too_large(mib(900), mib(1000)).unwrap();
-        assert!(text.contains("900 MiB more"), "{text}");
+        // Half of 2 GiB was taken for the limit, which no such machine has.
+        let text = too_large(mib(200), mib(900)).unwrap();
+        assert!(text.contains("900 MiB there") && text.contains("880 MiB, half"), "{text}");
+        assert_eq!(too_large(mib(200), mib(880)), None);
     }
 }

@@ -6,17 +6,21 @@
 use super::files::Artifact;
 use super::manifest::Input;
 use crate::problem::{Problem, Result};
-use crate::site::ResolvedSite;
-use crate::site::segment::image_fields;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// Its name in the output folder.
 pub const FILE: &str = "provenance.intoto.json";
-/// Names what `externalParameters` mean.
-const BUILD_TYPE: &str = "urn:hookos:build:1";
+/// Names what `externalParameters` mean, and what was done with them.
+pub const BUILT: &str = "urn:hookos:build:1";
+pub const STAMPED: &str = "urn:hookos:stamp:1";
 
-/// The statement about the files of a build.
-pub fn write(site: &ResolvedSite, inputs: &[Input], artifacts: &[Artifact]) -> Result<Vec<u8>> {
+/// The statement about the files of an image that this version of the program made, of a profile's settings.
+pub fn write(
+    (build_type, version): (&str, &str),
+    (profile, fields): (&str, &Map<String, Value>),
+    inputs: &[Input],
+    artifacts: &[Artifact],
+) -> Result<Vec<u8>> {
     let mut inputs: Vec<&Input> = inputs.iter().collect();
     inputs.sort();
     inputs.dedup();
@@ -31,11 +35,11 @@ pub fn write(site: &ResolvedSite, inputs: &[Input], artifacts: &[Artifact]) -> R
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": {"profile": site.name, "fields": image_fields(site)},
+                "buildType": build_type,
+                "externalParameters": {"profile": profile, "fields": fields},
                 "resolvedDependencies": dependencies.collect::<Vec<_>>(),
             },
-            "runDetails": {"builder": {"id": concat!("urn:hookos:", env!("CARGO_PKG_VERSION"))}},
+            "runDetails": {"builder": {"id": format!("urn:hookos:{version}")}},
         },
     });
     let mut text = serde_json::to_vec_pretty(&statement)

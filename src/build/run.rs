@@ -125,6 +125,8 @@ impl Run {
     pub fn pieces(&self) -> Vec<Piece> {
         let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).clone();
         pieces.sort_by(|a, b| a.name.cmp(&b.name));
+        // What a second base needs too, the first has made.
+        pieces.dedup_by(|later, first| later.name == first.name && later.key == first.key);
         pieces
     }
 
@@ -250,12 +252,40 @@ impl<'a> Task<'a> {
     /// Says what decided this item, and whether its result was in the store.
     pub fn settled(&self, key: &str, inputs: impl IntoIterator<Item = (String, String)>, reused: bool) {
         let Some(item) = self.item.clone() else { return };
-        let name = format!("{}/{item}", self.stage);
-        let piece = Piece { name, key: key.to_owned(), inputs: inputs.into_iter().collect(), reused };
-        self.run.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+        self.note(&item, key, inputs, (reused, true));
         if reused {
             self.run.send(Event::Cached { stage: self.stage, item });
         }
+    }
+
+    /// Says what decided this item, whose result no store keeps.
+    pub fn made_each_time(&self, key: &str, inputs: impl IntoIterator<Item = (String, String)>) {
+        if let Some(item) = &self.item {
+            self.note(item, key, inputs, (false, false));
+        }
+    }
+
+    /// As [`Task::settled`], for a part of this item that has no events of its own.
+    pub fn settled_part(
+        &self,
+        part: &str,
+        key: &str,
+        inputs: impl IntoIterator<Item = (String, String)>,
+        reused: bool,
+    ) {
+        self.note(part, key, inputs, (reused, true));
+    }
+
+    fn note(
+        &self,
+        item: &str,
+        key: &str,
+        inputs: impl IntoIterator<Item = (String, String)>,
+        (reused, kept): (bool, bool),
+    ) {
+        let name = format!("{}/{item}", self.stage);
+        let piece = Piece { name, key: key.to_owned(), inputs: inputs.into_iter().collect(), reused, kept };
+        self.run.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
     }
 }
 
@@ -274,6 +304,12 @@ impl Progress for Task<'_> {
         self.run.write_log(self.stage, self.item.as_deref(), line);
         let (stage, item) = (self.stage, self.item.clone());
         self.run.send(Event::Log { stage, item, line: line.to_owned() });
+    }
+
+    fn warn(&self, text: &str) {
+        self.run.write_log(self.stage, self.item.as_deref(), &format!("warning: {text}"));
+        let (stage, item) = (self.stage, self.item.clone());
+        self.run.send(Event::Warning { stage, item, text: text.to_owned() });
     }
 
     fn cancelled(&self) -> bool {

@@ -8,10 +8,12 @@ use cyclonedx_bom::models::component::Classification;
 use cyclonedx_bom::models::hash::{Hash, HashAlgorithm, HashValue, Hashes};
 use cyclonedx_bom::models::property::{Properties, Property};
 use cyclonedx_bom::prelude::{Bom, Component, Components, Metadata, SpecVersion};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a part comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Origin {
     Debian,
     Cargo,
@@ -22,15 +24,31 @@ pub enum Origin {
 }
 
 /// One thing that is in the image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Part {
     pub origin: Origin,
     pub name: String,
     pub version: String,
     /// Debian architecture such as `amd64`; none for crates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// Hex SHA-256 of the package file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+/// A part, and the component that brings it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PartRecord {
+    #[serde(flatten)]
+    pub part: Part,
+    pub component: String,
+}
+
+impl PartRecord {
+    pub fn new((part, component): &(Part, String)) -> Self {
+        Self { part: part.clone(), component: component.clone() }
+    }
 }
 
 impl Part {
@@ -59,11 +77,11 @@ impl Part {
     }
 }
 
-/// Writes the SBOM of an image. `parts` names, for each part, the component that brings it.
-pub fn write(profile: &str, parts: &[(Part, String)]) -> Result<Vec<u8>> {
+/// Writes the SBOM of an image.
+pub fn write(profile: &str, parts: &[PartRecord]) -> Result<Vec<u8>> {
     let mut brought: BTreeMap<&Part, BTreeSet<&str>> = BTreeMap::new();
-    for (part, by) in parts {
-        brought.entry(part).or_default().insert(by.as_str());
+    for PartRecord { part, component } in parts {
+        brought.entry(part).or_default().insert(component.as_str());
     }
     let components = brought.iter().map(|(part, by)| component(part, by)).collect();
     let metadata = Metadata {
@@ -126,8 +144,9 @@ mod tests {
             (part(Origin::Debian, "libstdc++6", "1:2+b1"), "udev".to_owned()),
             (part(Origin::Debian, "libstdc++6", "1:2+b1"), "init".to_owned()),
         ];
+        let parts: Vec<PartRecord> = parts.iter().map(PartRecord::new).collect();
         let text = write("lab", &parts).unwrap();
-        let mut reversed = parts.to_vec();
+        let mut reversed = parts.clone();
         reversed.reverse();
         assert_eq!(text, write("lab", &reversed).unwrap());
         let bom = Bom::parse_from_json(text.as_slice()).unwrap();

@@ -17,16 +17,24 @@ pub struct SharedCache {
     notes: Arc<Notes>,
 }
 
+enum Note {
+    Line(String),
+    Warning(String),
+}
+
 /// What the cache has to say; it is asked from many places, and heard at the end.
 struct Notes {
-    lines: Mutex<Vec<String>>,
+    lines: Mutex<Vec<Note>>,
     cancel: Cancel,
 }
 
 impl Progress for Notes {
     fn at(&self, _: u64, _: u64, _: Unit) {}
     fn log(&self, line: &str) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(Note::Line(line.to_owned()));
+    }
+    fn warn(&self, text: &str) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(Note::Warning(text.to_owned()));
     }
     fn cancelled(&self) -> bool {
         self.cancel.is_cancelled()
@@ -58,8 +66,11 @@ impl SharedCache {
 
     /// Tells what came from the cache, and sends what this build used.
     pub(super) fn finish(&self, store: &Store, task: &Task<'_>) -> Result<()> {
-        for line in self.notes.lines.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.log(&line);
+        for note in self.notes.lines.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            match note {
+                Note::Line(line) => task.log(&line),
+                Note::Warning(text) => task.warn(&text),
+            }
         }
         let Some(to) = &self.to else { return Ok(()) };
         let shared = share(store, &store.used(), to, &self.options, task).map_err(|e| {

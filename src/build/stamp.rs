@@ -2,21 +2,24 @@
 //! changes. The kernel unpacks archives in order, and a later file replaces an earlier one.
 
 use super::files::{Artifact, Output};
-use super::image::{ARCHIVE, INITRAMFS, VMLINUZ};
-use super::manifest::{self, Input, Manifest, SegmentRecord};
-use super::{image, package};
+use super::image::{ARCHIVE, CMDLINE, INITRAMFS, VMLINUZ};
+use super::manifest::{self, Cmdline, Input, Manifest, SegmentRecord};
+use super::published::{self, Base};
+use super::record::{RunLock, Running};
+use super::{image, package, provenance};
+use crate::initramfs::archive::Packed;
 use crate::initramfs::cpio;
 use crate::initramfs::members::{self, Member, Packing};
 use crate::initramfs::tree::{Node, TreePath};
 use crate::initramfs::{Compression, archive};
 use crate::kernel::bzimage;
-use crate::linuxkit::LINUXKIT_TIME;
+use crate::linuxkit::{Definition, LINUXKIT_TIME};
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::replace::Replacement;
 use crate::site::ResolvedSite;
 use crate::site::certificates::SiteCertificates;
-use crate::site::segment::{BuildRecord, site_tree};
+use crate::site::segment::{BuildRecord, image_fields, site_tree};
 use crate::store::{Digest, Hasher, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -26,11 +29,16 @@ use std::path::{Path, PathBuf};
 
 /// Folders that the site's files go to. A base that does not have them gets them.
 const FOLDERS: [&str; 3] = ["etc", "etc/hook", "etc/idp"];
-/// No file of an initramfs that is read here is larger.
-pub const LARGEST: u64 = 2 << 30;
+
+/// The kind of the input that was stamped on.
+pub const BASE: &str = "base";
+/// The kind of what else is in the archive.
+pub const BESIDE: &str = "beside";
 
 /// What is stamped.
 pub struct Request<'a> {
+    /// The project's folder.
+    pub root: &'a Path,
     pub store: &'a Store,
     pub site: &'a ResolvedSite,
     pub certificates: &'a SiteCertificates,
@@ -38,110 +46,197 @@ pub struct Request<'a> {
     pub out: &'a Path,
 }
 
-/// A published image: a folder with a kernel and an initramfs, an archive of both, or the initramfs alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
-    Folder { kernel: PathBuf, initramfs: PathBuf },
-    Archive(PathBuf),
-    Initramfs(PathBuf),
+/// A published image as files.
+struct Files {
+    kernel: Option<(Packed, String)>,
+    initramfs: Packed,
+    cmdline: Option<String>,
+    /// What else is in its archive.
+    others: Vec<(Packed, Digest)>,
 }
 
-impl Base {
-    /// Looks at what there is.
-    pub fn find(path: &Path) -> Result<Self> {
-        if path.is_dir() {
-            let one = |names: &[&str]| {
-                let found = names.iter().map(|name| path.join(name)).find(|file| file.is_file());
-                found.ok_or_else(|| {
-                    Problem::usage("there is no kernel and initramfs in this folder")
-                        .in_file(path)
-                        .remedy(format!("it should hold one of {}", names.join(", ")))
-                })
-            };
-            let kernel = one(&[VMLINUZ, "vmlinuz", "kernel"])?;
-            let initramfs = one(&[INITRAMFS, "initramfs", "initrd", "initrd.img"])?;
-            return Ok(Self::Folder { kernel, initramfs });
-        }
-        let mut head = [0; 6];
-        let read = File::open(path).and_then(|mut file| file.read(&mut head));
-        let read = read.map_err(|e| Problem::usage("the image cannot be read").in_file(path).because(e))?;
-        // A gzip that holds a tar is an archive; one that holds a cpio is an initramfs.
-        let archive = head[..read].starts_with(&[0x1f, 0x8b]) && is_tar(path).unwrap_or(false);
-        Ok(if archive { Self::Archive(path.to_owned()) } else { Self::Initramfs(path.to_owned()) })
+impl Files {
+    fn of(base: &Base, folder: &Path, progress: &dyn Progress) -> Result<Self> {
+        let time = u64::try_from(LINUXKIT_TIME).unwrap_or(0);
+        let ours = |name: &str, file: &Path| Packed {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            mode: 0o644,
+            mtime: time,
+        };
+        let mut files = match base {
+            Base::Folder { kernel, initramfs } => Self {
+                kernel: Some((ours(VMLINUZ, kernel), release(kernel)?)),
+                initramfs: ours(INITRAMFS, initramfs),
+                cmdline: base.cmdline(),
+                others: Vec::new(),
+            },
+            Base::Initramfs(initramfs) => Self {
+                kernel: None,
+                initramfs: ours(INITRAMFS, initramfs),
+                cmdline: None,
+                others: Vec::new(),
+            },
+            Base::Archive(path) => {
+                let found = published::unpack(path, folder, progress)?;
+                // They keep the names that they have there, for signatures go by name.
+                let kernel = found.kernel.map(|(member, file)| {
+                    let release = release(&file).map_err(|e| e.in_file(path))?;
+                    Ok::<_, Problem>((ours(&member.name, &file), release))
+                });
+                let other = |(member, file, digest): (published::Member, PathBuf, Digest)| {
+                    let published::Member { name, mode, mtime, .. } = member;
+                    (Packed { name, file, mode, mtime }, digest)
+                };
+                Self {
+                    kernel: kernel.transpose()?,
+                    initramfs: ours(&found.initramfs.0.name, &found.initramfs.1),
+                    cmdline: found.cmdline,
+                    others: found.others.into_iter().map(other).collect(),
+                }
+            }
+        };
+        // What speaks of the initramfs as it was would be wrong of the new one.
+        let of_initramfs = format!("{}.", files.initramfs.name);
+        files.others.retain(|(other, _)| {
+            let void = other.name.starts_with(&of_initramfs);
+            if void {
+                progress.warn(&format!(
+                    "{} is left out: it is of the initramfs as it was, which this is not; sign the new one",
+                    other.name
+                ));
+            }
+            !void
+        });
+        Ok(files)
     }
-}
-
-fn is_tar(path: &Path) -> io::Result<bool> {
-    let mut block = [0; 512];
-    flate2::read::GzDecoder::new(File::open(path)?).read_exact(&mut block)?;
-    Ok(&block[257..262] == b"ustar")
 }
 
 impl Request<'_> {
     /// The site's segment alone, for boot loaders that load two.
-    pub fn bundle(&self) -> Result<Vec<Artifact>> {
-        let output = Output::open(self.out)?;
+    pub fn bundle(&self, progress: &dyn Progress) -> Result<Vec<Artifact>> {
+        let (output, _lock) = self.open()?;
         let compression = self.site.compression();
-        let (bytes, _) = self.segment("", &[], compression, false)?;
-        Ok(vec![output.write(&image::site_file(compression), &bytes)?])
+        let (segment, written) = self.segment("", &[], compression, false)?;
+        let cmdline = self.cmdline(None, progress)?;
+        let artifacts = vec![
+            output.write(&image::site_file(compression), &segment)?,
+            output.write(CMDLINE, cmdline.text().as_bytes())?,
+        ];
+        let mut record = self.record("", cmdline);
+        record.segments = vec![SegmentRecord::site(&segment, &written)];
+        self.finish(&output, record, artifacts)
     }
 
     /// Puts the site's segment behind the base; gives the files that were written.
     pub fn stamp(&self, base: &Base, progress: &dyn Progress) -> Result<Vec<Artifact>> {
-        let output = Output::open(self.out)?;
+        let (output, _lock) = self.open()?;
         let folder = tempfile::Builder::new()
             .prefix(".stamp-")
             .tempdir_in(self.out)
             .map_err(|e| Problem::new("cannot write here").in_file(self.out).because(e))?;
-        let (kernel, initramfs) = match base {
-            Base::Folder { kernel, initramfs } => (Some(kernel.clone()), initramfs.clone()),
-            Base::Initramfs(initramfs) => (None, initramfs.clone()),
-            Base::Archive(path) => unpack(path, folder.path(), progress)?,
-        };
-        let release = kernel.as_deref().map(release).transpose()?.unwrap_or_default();
-        progress.log(&format!("reading {}", initramfs.display()));
-        let (found, read) = Found::of(self.store, &initramfs, progress)?;
+        let files = Files::of(base, folder.path(), progress)?;
+        let (kernel, release) = files.kernel.unzip();
+        let release = release.unwrap_or_default();
+        let initramfs = &files.initramfs;
+        progress.log(&format!("reading {}", initramfs.name));
+        let (found, read) = Found::of(self.store, &initramfs.file, progress)?;
         let compression = found.compression();
         let (segment, written) = self.segment(&release, &[found.digest], compression, found.bare)?;
 
-        let mut artifacts = vec![output.write(&image::site_file(compression), &segment)?];
-        let kernel = match &kernel {
-            Some(kernel) => {
-                let read = Hashed::file(kernel, progress).map_err(|e| unreadable(kernel, e))?;
-                Some(self.copy(kernel, VMLINUZ, read, &[], &output)?)
-            }
-            None => None,
-        };
-        let made = self.copy(&initramfs, INITRAMFS, read, &segment, &output)?;
-        let both = match kernel {
-            Some(kernel) => {
-                let (vmlinuz, initramfs) = (output.path(VMLINUZ), output.path(INITRAMFS));
-                let members = [(VMLINUZ, vmlinuz.as_path()), (INITRAMFS, initramfs.as_path())];
-                let path = output.path(ARCHIVE);
-                let mtime = u64::try_from(LINUXKIT_TIME).unwrap_or(0);
-                let (bytes, sha256) = archive::tar_gz(&members, mtime, &path)
-                    .map_err(|e| Problem::new(format!("cannot write {}", path.display())).because(e))?;
-                artifacts.push(kernel);
-                Some(Artifact { name: ARCHIVE.to_owned(), bytes, sha256 })
-            }
-            None => None,
-        };
+        let cmdline = self.cmdline(files.cmdline.as_deref(), progress)?;
+        let mut artifacts = vec![
+            output.write(&image::site_file(compression), &segment)?,
+            output.write(CMDLINE, cmdline.text().as_bytes())?,
+        ];
+        if let Some(kernel) = &kernel {
+            let read = Hashed::file(&kernel.file, progress).map_err(|e| unreadable(&kernel.file, e))?;
+            artifacts.push(self.copy(&kernel.file, VMLINUZ, read, &[], &output)?);
+        }
+        let made = self.copy(&initramfs.file, INITRAMFS, read, &segment, &output)?;
+        let whole = made.bytes;
         artifacts.push(made);
-        artifacts.extend(both);
-        let mut record = Manifest::new(&self.site.name, &release, LINUXKIT_TIME);
-        let name = initramfs.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        record.inputs.push(Input { kind: "base".to_owned(), name, digest: found.digest });
-        record.segments = found.records();
-        record.segments.push(SegmentRecord {
-            name: "site".to_owned(),
-            digest: Digest::of(&segment),
-            compressed: segment.len() as u64,
-            unpacked: written.content,
-            files: written.files,
+        if let Some(kernel) = kernel {
+            let at = |packed: &Packed, name: &str| Packed { file: output.path(name), ..packed.clone() };
+            let mut members = vec![at(&kernel, VMLINUZ), at(initramfs, INITRAMFS)];
+            members.extend(files.others.iter().map(|(other, _)| other.clone()));
+            let path = output.path(ARCHIVE);
+            let (bytes, sha256) = archive::tar_gz(&members, &path)
+                .map_err(|e| Problem::new(format!("cannot write {}", path.display())).because(e))?;
+            artifacts.push(Artifact { name: ARCHIVE.to_owned(), bytes, sha256 });
+        }
+        let mut record = self.record(&release, cmdline);
+        record.inputs.push(Input {
+            kind: BASE.to_owned(),
+            name: initramfs.name.clone(),
+            digest: found.digest,
         });
+        record.inputs.extend(files.others.into_iter().map(|(other, digest)| Input {
+            kind: BESIDE.to_owned(),
+            name: other.name,
+            digest,
+        }));
+        record.segments = found.records();
+        record.segments.push(SegmentRecord::site(&segment, &written));
+        package::tell_size(&record.segments, whole, progress);
+        let text = provenance::write(
+            (provenance::STAMPED, &record.hookos),
+            (&record.profile, &image_fields(self.site)),
+            &record.inputs,
+            &artifacts,
+        )?;
+        artifacts.push(output.write(provenance::FILE, &text)?);
+        self.finish(&output, record, artifacts)
+    }
+
+    /// The folder, which is ours alone from now on.
+    fn open(&self) -> Result<(Output, RunLock)> {
+        let output = Output::open(self.out)?;
+        let running = Running {
+            run: "stamp".to_owned(),
+            pid: std::process::id(),
+            since: jiff::Timestamp::now().as_second(),
+        };
+        let lock = RunLock::take(&self.out.join("logs"), &running)?;
+        Ok((output, lock))
+    }
+
+    fn record(&self, release: &str, cmdline: Cmdline) -> Manifest {
+        let mut record = Manifest::new(&self.site.name, release, LINUXKIT_TIME);
+        record.cmdline = cmdline;
+        record.inputs = manifest::certificates(self.certificates);
+        record
+    }
+
+    /// Writes the record; what other images left here before goes.
+    fn finish(
+        &self,
+        output: &Output,
+        mut record: Manifest,
+        mut artifacts: Vec<Artifact>,
+    ) -> Result<Vec<Artifact>> {
         record.artifacts.clone_from(&artifacts);
+        output.remove_others(&artifacts)?;
         artifacts.push(output.write(manifest::FILE, &record.text()?)?);
         Ok(artifacts)
+    }
+
+    /// The kernel command line: the image's own, or that of the site's image definition, and the site's words.
+    fn cmdline(&self, own: Option<&str>, progress: &dyn Progress) -> Result<Cmdline> {
+        let first = match own {
+            Some(own) => own.to_owned(),
+            None => {
+                let path = self.site.definition(self.root);
+                let definition = Definition::read(std::slice::from_ref(&path))?;
+                let cmdline = definition.kernel.map(|kernel| kernel.cmdline).unwrap_or_default();
+                progress.log(&format!(
+                    "the image brings no kernel command line; that of {} is taken",
+                    path.display()
+                ));
+                cmdline
+            }
+        };
+        Ok(Cmdline::new(&first, self.site.kernel_append()))
     }
 
     /// The site's files as a member; with the folders that they go to, if the base has none.
@@ -154,7 +249,7 @@ impl Request<'_> {
     ) -> Result<(Vec<u8>, cpio::Written)> {
         let record = BuildRecord {
             kernel: release.to_owned(),
-            images: base.iter().map(|digest| ("base".to_owned(), *digest)).collect(),
+            images: base.iter().map(|digest| (BASE.to_owned(), *digest)).collect(),
             source_date_epoch: None,
         };
         let mut tree = site_tree(self.site, self.certificates, &record, LINUXKIT_TIME)?;
@@ -240,7 +335,7 @@ impl Found {
     fn of(store: &Store, path: &Path, progress: &dyn Progress) -> Result<(Self, Hashed)> {
         let read = Hashed::file(path, progress).map_err(|e| unreadable(path, e))?;
         let digest = read.hasher.clone().finish();
-        let key = KeyMaker::new("stamped base 1").add("initramfs", digest.bytes()).local().finish();
+        let key = KeyMaker::new("stamped base 2").add("initramfs", digest.bytes()).local().finish();
         let known =
             store.work(&key).and_then(|record| serde_json::from_slice(&store.read(&record).ok()?).ok());
         if let Some(known) = known {
@@ -261,9 +356,10 @@ impl Found {
         };
         let file = File::open(path).map_err(|e| bad(&e))?;
         let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let members = members::read(file, LARGEST, |_, entry| {
+        let members = members::read(file, |_, entry, _| {
             let name = String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
             seen.extend(FOLDERS.iter().filter(|folder| **folder == name).copied());
+            Ok(())
         })
         .map_err(|e| bad(&e))?;
         if members.is_empty() {
@@ -283,11 +379,11 @@ impl Found {
     fn records(&self) -> Vec<SegmentRecord> {
         let record = |(at, member): (usize, &Member)| SegmentRecord {
             name: format!("base/{at}"),
-            // Members of a foreign base have no names of their own; the base's digest covers them.
-            digest: self.digest,
+            digest: member.digest,
             compressed: member.packed,
             unpacked: member.unpacked,
-            files: member.entries,
+            memory: member.memory,
+            files: member.files,
         };
         self.members.iter().enumerate().map(record).collect()
     }
@@ -299,35 +395,4 @@ fn release(kernel: &Path) -> Result<String> {
         |e: &dyn std::error::Error| Problem::usage(format!("the kernel cannot be used: {e}")).in_file(kernel);
     let bytes = std::fs::read(kernel).map_err(|e| bad(&e))?;
     bzimage::release(&bytes).map(str::to_owned).map_err(|e| bad(&e))
-}
-
-/// Takes kernel and initramfs out of an archive.
-fn unpack(archive: &Path, into: &Path, progress: &dyn Progress) -> Result<(Option<PathBuf>, PathBuf)> {
-    let bad = |e: io::Error| Problem::usage("the archive cannot be read").in_file(archive).because(e);
-    progress.log(&format!("unpacking {}", archive.display()));
-    let file = File::open(archive).map_err(bad)?;
-    let mut tar =
-        tar::Archive::new(flate2::read::GzDecoder::new(io::BufReader::with_capacity(1 << 18, file)));
-    let (mut kernel, mut initramfs) = (None, None);
-    for entry in tar.entries().map_err(bad)? {
-        let mut entry = entry.map_err(bad)?;
-        let name = entry.path().map_err(bad)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let place = match name.as_str() {
-            name if name.starts_with("vmlinuz") || name == "kernel" => &mut kernel,
-            name if name.starts_with("initramfs") || name.starts_with("initrd") => &mut initramfs,
-            _ => continue,
-        };
-        // The name is ours: one from outside could lead elsewhere.
-        let path = into.join(if name.starts_with('v') || name == "kernel" { VMLINUZ } else { INITRAMFS });
-        let mut out = File::create(&path)
-            .map_err(|e| Problem::new(format!("cannot write {}", path.display())).because(e))?;
-        io::copy(&mut entry, &mut out).map_err(bad)?;
-        *place = Some(path);
-    }
-    match initramfs {
-        Some(initramfs) => Ok((kernel, initramfs)),
-        None => Err(Problem::usage("there is no initramfs in the archive")
-            .in_file(archive)
-            .remedy("a hook_x86_64.tar.gz holds vmlinuz-x86_64 and initramfs-x86_64")),
-    }
 }

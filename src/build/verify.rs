@@ -1,16 +1,25 @@
-//! Is this folder what its record says? Every file and every segment is read again and compared.
+//! Is this folder what its record says? Every file is read again; what is in the files is compared with the record,
+//! and what the record says with itself: SBOM, provenance and the image's own record are made anew and compared.
+
+mod papers;
+mod read;
+mod site;
 
 use super::files::Artifact;
-use super::image::{ARCHIVE, INITRAMFS, SBOM, VMLINUZ};
-use super::manifest::{Input, Manifest, SegmentRecord};
-use super::provenance;
+use super::image::{ARCHIVE, CMDLINE, INITRAMFS, SBOM, VMLINUZ, names_of_files};
+use super::manifest::{self, Manifest, SegmentRecord};
+use super::published::Role;
+use super::{provenance, stamp};
+use crate::initramfs::members::{Member, Packing};
+use crate::kernel::bzimage;
 use crate::problem::Result;
-use crate::progress::{Progress, Unit};
-use crate::store::{Digest, Hasher};
+use crate::progress::Progress;
+use crate::site::segment::Recorded;
+use crate::store::Digest;
+use read::{Archive, Initramfs, Reading};
 use serde::Serialize;
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 /// One thing that was compared.
@@ -26,6 +35,19 @@ pub struct Check {
 pub struct Verified {
     pub profile: String,
     pub checks: Vec<Check>,
+    /// What it would be built of again.
+    #[serde(skip)]
+    pub made: Made,
+}
+
+/// What an image's record and the image itself say of how it was made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    pub record: Manifest,
+    /// The image's own record; none in the base of bundles.
+    pub site: Option<Recorded>,
+    /// `ca.pem` and `server_cert.pem`.
+    pub certificates: [Vec<u8>; 2],
 }
 
 impl Verified {
@@ -37,155 +59,183 @@ impl Verified {
 /// Compares the files in `out` with `manifest.json` there, and that with what is in them.
 pub fn verify(out: &Path, progress: &dyn Progress) -> Result<Verified> {
     let record = Manifest::read(out)?;
-    let total: u64 = record.artifacts.iter().map(|artifact| artifact.bytes).sum();
-    let mut checks = Vec::new();
-    let mut check = |what: String, wrong: Option<String>| checks.push(Check { what, wrong });
-    let mut done = 0;
-    for artifact in &record.artifacts {
-        let wrong = file(&out.join(&artifact.name), artifact, &mut |bytes| {
-            done += bytes;
-            progress.at(done, total.max(done), Unit::Bytes);
-        });
-        check(artifact.name.clone(), wrong);
-        progress.check()?;
-    }
-    // A bundle has few of them, and what was stamped has no SBOM of ours.
     let has = |name: &str| record.artifacts.iter().any(|artifact| artifact.name == name);
-    if has(INITRAMFS) {
-        let wrong = segments(&out.join(INITRAMFS), &record.segments, record.padding);
-        check(format!("segments of {INITRAMFS}"), wrong);
+    let site_file =
+        record.artifacts.iter().map(|a| a.name.as_str()).find(|name| name.starts_with("site.cpio."));
+    let total = record.artifacts.iter().map(|artifact| artifact.bytes).sum();
+    let reading = Reading::new(total, progress);
+    // The image and its archive are as large as all the rest together is small.
+    let (image, archive) = std::thread::scope(|scope| {
+        let archive = has(ARCHIVE).then(|| scope.spawn(|| Archive::read(&out.join(ARCHIVE), &reading)));
+        // A bundle has the site's part alone.
+        let image = if has(INITRAMFS) { Some(INITRAMFS) } else { site_file };
+        let image = image.map(|name| (name, Initramfs::read(&out.join(name), &reading)));
+        (image, archive.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    });
+    let mut checks = Checks::default();
+    for artifact in &record.artifacts {
+        let read = match (&image, &archive) {
+            (Some((name, image)), _) if *name == artifact.name => image.file.clone(),
+            (_, Some(archive)) if artifact.name == ARCHIVE => archive.file.clone(),
+            _ => read::file(&out.join(&artifact.name), &reading),
+        };
+        checks.add(&artifact.name, file(artifact, &read));
     }
-    if has(ARCHIVE) {
-        check(format!("files in {ARCHIVE}"), archive(&out.join(ARCHIVE), &record.artifacts));
+    progress.check()?;
+    for name in names_of_files().iter().filter(|name| *name != manifest::FILE && !has(name)) {
+        if out.join(name).exists() {
+            checks.add(name, Some("it lies here, and the record has no such file".to_owned()));
+        }
+    }
+    let whole = has(INITRAMFS);
+    if let Some((name, image)) = &image {
+        checks.add(&format!("segments of {name}"), segments(image, &record, whole));
+    }
+    if let Some(archive) = &archive {
+        checks.add(&format!("files in {ARCHIVE}"), in_archive(archive, &record));
+    }
+    if has(VMLINUZ) {
+        checks.add(&format!("release of {VMLINUZ}"), release(&out.join(VMLINUZ), &record.kernel));
+    }
+    if has(CMDLINE) {
+        let text = fs::read_to_string(out.join(CMDLINE)).unwrap_or_default();
+        let stated = record.cmdline.text();
+        let wrong = (text != stated).then(|| format!("it is {:?}, not {:?}", text.trim(), stated.trim()));
+        checks.add(&format!("words of {CMDLINE}"), wrong);
+    }
+    let files = image.as_ref().and_then(|(_, image)| image.content.as_ref().ok());
+    let mut site = None;
+    if let Some((members, files)) = files {
+        if whole {
+            checks.add("kernel modules in the image", site::modules(files, &record.kernel));
+            checks.add("programs and files in the image", site::inputs(files, &record));
+        }
+        if record.segments.last().is_some_and(|segment| segment.name == manifest::SITE) {
+            let last = members.len().saturating_sub(1);
+            site = site::check(files, last, &record, &mut checks);
+        }
     }
     if has(SBOM) {
-        check(format!("components of {SBOM}"), sbom(&out.join(SBOM), &record.inputs));
+        checks.add(&format!("components of {SBOM}"), papers::sbom(&out.join(SBOM), &record));
     }
     if has(provenance::FILE) {
-        check(format!("statement of {}", provenance::FILE), statement(&out.join(provenance::FILE), &record));
+        let wrong = papers::statement(&out.join(provenance::FILE), &record, site.as_ref());
+        checks.add(&format!("statement of {}", provenance::FILE), wrong);
     }
-    Ok(Verified { profile: record.profile, checks })
+    let pem = |name: &str| files.and_then(|(_, files)| files.site.get(name).cloned()).unwrap_or_default();
+    let certificates = [pem("etc/idp/ca.pem"), pem("etc/idp/server_cert.pem")];
+    let profile = record.profile.clone();
+    Ok(Verified { profile, checks: checks.0, made: Made { record, site, certificates } })
 }
 
-/// Reads to the end; gives digest and bytes.
-fn digest(mut from: impl Read, told: &mut dyn FnMut(u64)) -> io::Result<(Digest, u64)> {
-    let (mut hasher, mut bytes, mut buffer) = (Hasher::new(), 0, vec![0; 1 << 18]);
-    loop {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            return Ok((hasher.finish(), bytes));
-        }
-        hasher.update(&buffer[..n]);
-        bytes += n as u64;
-        told(n as u64);
-    }
-}
+#[derive(Default)]
+struct Checks(Vec<Check>);
 
-fn file(path: &Path, stated: &Artifact, told: &mut dyn FnMut(u64)) -> Option<String> {
-    match File::open(path).and_then(|file| digest(file, told)) {
-        Err(e) => Some(e.to_string()),
-        Ok((found, _)) if found == stated.sha256 => None,
-        Ok((found, bytes)) => {
-            Some(format!("it has {bytes} bytes and the digest {found}, not {}", stated.sha256))
-        }
+impl Checks {
+    fn add(&mut self, what: &str, wrong: Option<String>) {
+        self.0.push(Check { what: what.to_owned(), wrong });
     }
 }
 
-/// The initramfs ends with its segments, in order; before them there is microcode at most.
-fn segments(path: &Path, stated: &[SegmentRecord], padding: u64) -> Option<String> {
-    let read = || -> io::Result<Option<String>> {
-        let mut file = BufReader::with_capacity(1 << 18, File::open(path)?);
-        let all: u64 = stated.iter().map(|segment| segment.compressed).sum::<u64>() + padding;
-        let len = file.get_ref().metadata()?.len();
-        let Some(before) = len.checked_sub(all) else {
-            return Ok(Some(format!("the segments have {all} bytes, the file {len}")));
+fn file(stated: &Artifact, read: &Result<(Digest, u64), String>) -> Option<String> {
+    match read {
+        Err(e) => Some(e.clone()),
+        Ok((found, bytes)) if *found == stated.sha256 && *bytes == stated.bytes => None,
+        Ok((found, bytes)) => Some(format!(
+            "it has {bytes} bytes and the digest {found}, not {} and {}",
+            stated.bytes, stated.sha256
+        )),
+    }
+}
+
+/// The file's last members are the record's segments, in order; before them there is microcode at most.
+fn segments(image: &Initramfs, record: &Manifest, whole: bool) -> Option<String> {
+    let (members, _) = match &image.content {
+        Ok(content) => content,
+        Err(e) => return Some(e.clone()),
+    };
+    // Beside a bundle lies the last of them.
+    let from = if whole { 0 } else { record.segments.len().saturating_sub(1) };
+    let stated = record.segments.get(from..).unwrap_or_default();
+    let Some(before) = members.len().checked_sub(stated.len()) else {
+        return Some(format!(
+            "it has {} members, and the record names {} segments",
+            members.len(),
+            stated.len()
+        ));
+    };
+    let (first, members) = members.split_at(before);
+    if let Some(other) = first.iter().find(|member| member.packing != Packing::Raw) {
+        return Some(format!("at byte {} is a member that the record does not name", other.offset));
+    }
+    if let Some(wrong) = stated.iter().zip(members).find_map(|(stated, member)| segment(stated, member)) {
+        return Some(wrong);
+    }
+    let end = members.last().map_or(0, |member| member.offset + member.packed);
+    let behind = image.file.as_ref().map_or(0, |(_, bytes)| bytes.saturating_sub(end));
+    let padding = if whole { record.padding } else { 0 };
+    (behind != padding)
+        .then(|| format!("behind the last segment are {behind} bytes, and by the record {padding}"))
+}
+
+fn segment(stated: &SegmentRecord, member: &Member) -> Option<String> {
+    if member.digest != stated.digest {
+        return Some(format!("{} has the digest {}, not {}", stated.name, member.digest, stated.digest));
+    }
+    let numbers = [
+        ("bytes in the file", member.packed, stated.compressed),
+        ("bytes of files", member.unpacked, stated.unpacked),
+        ("bytes in memory", member.memory, stated.memory),
+        ("files", member.files, stated.files),
+    ];
+    let wrong = numbers.into_iter().find(|(_, found, stated)| found != stated);
+    wrong.map(|(what, found, by)| format!("{} has {found} {what}, and by the record {by}", stated.name))
+}
+
+/// The archive holds the kernel and the initramfs that lie beside it, and what the record names.
+fn in_archive(archive: &Archive, record: &Manifest) -> Option<String> {
+    let members = match &archive.members {
+        Ok(members) => members,
+        Err(e) => return Some(e.clone()),
+    };
+    let artifact = |name: &str| record.artifacts.iter().find(|a| a.name == name).map(|a| a.sha256);
+    let beside = record.inputs.iter().filter(|input| input.kind == stamp::BESIDE);
+    let mut missing: BTreeMap<String, Digest> =
+        beside.map(|input| (input.name.clone(), input.digest)).collect();
+    let (mut kernel, mut initramfs) = (false, false);
+    for (member, found) in members {
+        let stated = match member.role {
+            Role::Kernel => {
+                kernel = true;
+                artifact(VMLINUZ)
+            }
+            Role::Initramfs => {
+                initramfs = true;
+                artifact(INITRAMFS)
+            }
+            Role::Cmdline | Role::Other => missing.remove(&member.name),
         };
-        file.seek(SeekFrom::Start(before))?;
-        for segment in stated {
-            let (found, _) = digest((&mut file).take(segment.compressed), &mut |_| {})?;
-            // Members of a base that somebody else has built have no names and digests of their own.
-            if found != segment.digest && !segment.name.starts_with("base/") {
-                return Ok(Some(format!("{} has the digest {found}, not {}", segment.name, segment.digest)));
+        match stated {
+            None => return Some(format!("{} is not in the record", member.name)),
+            Some(stated) if stated != *found => {
+                return Some(format!("{} in it has the digest {found}, not {stated}", member.name));
             }
-        }
-        let mut rest = Vec::new();
-        file.read_to_end(&mut rest)?;
-        Ok(rest.iter().any(|byte| *byte != 0).then(|| "something follows the last segment".to_owned()))
-    };
-    read().unwrap_or_else(|e| Some(e.to_string()))
-}
-
-/// The archive holds the kernel and the initramfs that lie beside it.
-fn archive(path: &Path, stated: &[Artifact]) -> Option<String> {
-    let read = || -> io::Result<Option<String>> {
-        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(BufReader::new(File::open(path)?)));
-        let mut missing: BTreeSet<&str> = [VMLINUZ, INITRAMFS].into();
-        for entry in tar.entries()? {
-            let entry = entry?;
-            let name = entry.path()?.to_string_lossy().into_owned();
-            let Some(stated) = stated.iter().find(|artifact| artifact.name == name) else {
-                return Ok(Some(format!("{name} is not in the record")));
-            };
-            missing.remove(name.as_str());
-            let (found, _) = digest(entry, &mut |_| {})?;
-            if found != stated.sha256 {
-                return Ok(Some(format!("{name} in it has the digest {found}, not {}", stated.sha256)));
-            }
-        }
-        Ok(missing.first().map(|name| format!("{name} is not in it")))
-    };
-    read().unwrap_or_else(|e| Some(e.to_string()))
-}
-
-/// Every Debian package of the record is in the SBOM, with its digest.
-fn sbom(path: &Path, inputs: &[Input]) -> Option<String> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(e) => return Some(e.to_string()),
-    };
-    let parsed: serde_json::Value = match serde_json::from_slice(&text) {
-        Ok(parsed) => parsed,
-        Err(e) => return Some(format!("it is no JSON: {e}")),
-    };
-    let hashes = parsed["components"].as_array().into_iter().flatten().flat_map(|component| {
-        let hashes = component["hashes"].as_array().into_iter().flatten();
-        hashes.filter_map(|hash| hash["content"].as_str())
-    });
-    let known: BTreeSet<&str> = hashes.collect();
-    let packages = inputs.iter().filter(|input| input.kind == "package");
-    let missing: Vec<&str> = packages
-        .filter(|package| !known.contains(package.digest.hex().as_str()))
-        .map(|package| package.name.as_str())
-        .collect();
-    (!missing.is_empty()).then(|| format!("packages are missing in it: {}", missing.join(", ")))
-}
-
-/// The provenance speaks of these files and inputs.
-fn statement(path: &Path, record: &Manifest) -> Option<String> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(e) => return Some(e.to_string()),
-    };
-    let parsed: serde_json::Value = match serde_json::from_slice(&text) {
-        Ok(parsed) => parsed,
-        Err(e) => return Some(format!("it is no JSON: {e}")),
-    };
-    let subjects = parsed["subject"].as_array().into_iter().flatten();
-    for subject in subjects.clone() {
-        let (name, sha256) = (subject["name"].as_str(), subject["digest"]["sha256"].as_str());
-        let same = record.artifacts.iter().any(|artifact| {
-            Some(artifact.name.as_str()) == name && Some(artifact.sha256.hex().as_str()) == sha256
-        });
-        if !same {
-            return Some(format!("it speaks of {}, which is not in the record", name.unwrap_or("?")));
+            Some(_) => {}
         }
     }
-    // All but the statement itself.
-    if subjects.count() + 1 != record.artifacts.len() {
-        return Some("it does not speak of every file".to_owned());
+    let absent = [(kernel, VMLINUZ), (initramfs, INITRAMFS)].into_iter().find(|(there, _)| !there);
+    let absent = absent.map(|(_, name)| name.to_owned()).or_else(|| missing.into_keys().next());
+    absent.map(|name| format!("{name} is not in it"))
+}
+
+fn release(kernel: &Path, stated: &str) -> Option<String> {
+    let bytes = match fs::read(kernel) {
+        Ok(bytes) => bytes,
+        Err(e) => return Some(e.to_string()),
+    };
+    match bzimage::release(&bytes) {
+        Ok(found) if found == stated => None,
+        Ok(found) => Some(format!("it is {found}, and by the record {stated}")),
+        Err(e) => Some(e.to_string()),
     }
-    let dependencies = &parsed["predicate"]["buildDefinition"]["resolvedDependencies"];
-    let count = dependencies.as_array().map_or(0, Vec::len);
-    (count != record.inputs.len())
-        .then(|| format!("it names {count} inputs, the record {}", record.inputs.len()))
 }

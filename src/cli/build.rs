@@ -4,7 +4,7 @@ use super::context::Context;
 use super::render::Face;
 use super::sites::{self, SitesArgs};
 use crate::build::Run;
-use crate::build::explain;
+use crate::build::explain::{self, Explained};
 use crate::build::image::Request;
 use crate::build::kernel::Absent;
 use crate::build::manifest;
@@ -99,7 +99,8 @@ fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
             cache: cache.as_ref(),
             extent: Extent::Whole,
         };
-        return sites::run(&args.sites, name, &args.fields, many, (cancel, absent), context);
+        let how = sites::How { cancel, absent, explain: args.explain };
+        return sites::run(&args.sites, name, &args.fields, many, how, context);
     }
     let site = context.site(name, args.fields)?;
     let out = args.out.unwrap_or_else(|| context.out(&site.name));
@@ -120,22 +121,36 @@ fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
     let run = Run::start(&site.name, &out, sender, cancel)?.of_site(&site);
     let logs = run.logs().to_owned();
     let result = request.build(&run, absent);
-    let all = logs.parent().unwrap_or(&logs);
-    let explained = explain::explain(&run.pieces(), explain::last(all).as_deref());
     if result.is_ok() {
-        // What the next build is compared with; a build is no failure for the lack of it.
+        // For later comparison; a build is no failure for the lack of it.
         let _ = std::fs::copy(out.join(manifest::FILE), logs.join(manifest::FILE));
-        let _ = explain::keep(all, &run.pieces());
     }
+    let explained = explained(&run, result.is_ok());
     run.finish(&result);
     drop(run);
     // The face ends when the last sender is gone.
     let _ = face.join();
     if args.explain {
-        let lines: Vec<String> = explained.iter().map(ToString::to_string).collect();
-        context.answer(&explained, &lines.join("\n"))?;
+        tell_reasons(&explained, context)?;
     }
     result.map(drop).map_err(|problem| hint(problem, &logs))
+}
+
+/// Why each piece of work of a run went as it did. What was made is kept for the next run to compare with.
+pub(super) fn explained(run: &Run, made: bool) -> Vec<Explained> {
+    let logs = run.logs().parent().unwrap_or(run.logs());
+    let pieces = run.pieces();
+    let explained = explain::explain(&pieces, explain::last(logs).as_deref());
+    if made {
+        // A build is no failure for the lack of it.
+        let _ = explain::keep(logs, &pieces);
+    }
+    explained
+}
+
+pub(super) fn tell_reasons(explained: &[Explained], context: &Context) -> Result<()> {
+    let lines: Vec<String> = explained.iter().map(ToString::to_string).collect();
+    context.answer(&explained, &lines.join("\n"))
 }
 
 /// A forecast for people.

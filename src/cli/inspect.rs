@@ -2,17 +2,19 @@
 
 use super::context::Context;
 use super::render::Short;
-use crate::build::inspect::{Difference, Inspection, difference, inspect};
+use crate::build::inspect::{Difference, Inspection, Item, Kernel, difference, inspect};
 use crate::problem::Result;
 use crate::publish::Named;
 use crate::site::certificates::{self, date};
+use crate::store::Digest;
 use crate::words::size;
 use std::path::{Path, PathBuf};
 
 /// Show what is in an image: members, services, settings, certificates with dates, kernel, which build it is.
 ///
-/// The image may be ours or HookOS as others publish it. Given two images, shows how they differ: kernel,
-/// settings, and files by name. Passwords are masked.
+/// The image may be ours or HookOS as others publish it. Given two images, shows how they differ: kernel, command
+/// line, settings, and by name each file, folder and device: content, mode, owner, device number. Times are not
+/// compared. Passwords are masked.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A hook_x86_64.tar.gz, a folder with kernel and initramfs, an initramfs, or a published image
@@ -39,7 +41,9 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<()> {
 }
 
 fn text(image: &Inspection) -> String {
-    let mut lines = vec![format!("kernel      {}", image.kernel.as_deref().unwrap_or("none here"))];
+    let release = image.kernel.as_ref().map_or("none here", |kernel| kernel.release.as_str());
+    let mut lines = vec![format!("kernel      {release}")];
+    lines.extend(image.cmdline.iter().map(|words| format!("cmdline     {words}")));
     if let Some(site) = &image.site {
         let word = |key: &str| site.get(key).and_then(|v| v.as_str()).unwrap_or("?").to_owned();
         lines.push(format!("profile     {}, built by hookos {}", word("profile"), word("hookos")));
@@ -53,17 +57,20 @@ fn text(image: &Inspection) -> String {
         "size        {} packed, {} in {} files unpacked",
         size(image.packed()),
         size(image.unpacked()),
-        image.files.len()
+        image.count()
     ));
+    for (name, digest) in &image.beside {
+        lines.push(format!("beside      {name}, {digest}"));
+    }
     lines.push("members".to_owned());
     for member in &image.members {
         lines.push(format!(
-            "  at {:>12}  {:<5} {:>12} packed {:>12} unpacked {:>7} entries",
+            "  at {:>12}  {:<5} {:>12} packed {:>12} unpacked {:>7} files",
             member.offset,
             format!("{:?}", member.packing).to_lowercase(),
             size(member.packed),
             size(member.unpacked),
-            member.entries
+            member.files
         ));
     }
     for (stage, names) in &image.containers {
@@ -96,22 +103,63 @@ fn text(image: &Inspection) -> String {
 
 fn compared(found: &Difference) -> String {
     let mut lines = Vec::new();
-    let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    let word = |value: Option<&str>| value.unwrap_or("none").to_owned();
     if let Some((one, other)) = &found.kernel {
-        lines.push(format!("kernel: {} -> {}", word(one), word(other)));
-    }
-    for (key, (one, other)) in &found.settings {
-        lines.push(format!("{key}: {} -> {}", word(one), word(other)));
-    }
-    for (name, (one, other)) in &found.files {
-        lines.push(match (one, other) {
-            (None, Some(bytes)) => format!("+ {name} ({})", size(*bytes)),
-            (Some(bytes), None) => format!("- {name} ({})", size(*bytes)),
-            (Some(one), Some(other)) if one != other => {
-                format!("~ {name} ({} -> {})", size(*one), size(*other))
-            }
-            _ => format!("~ {name}"),
+        let release = |kernel: &Option<Kernel>| word(kernel.as_ref().map(|kernel| kernel.release.as_str()));
+        let (one, other) = (release(one), release(other));
+        lines.push(if one == other {
+            format!("kernel: both are {one}, of different bytes")
+        } else {
+            format!("kernel: {one} -> {other}")
         });
     }
-    if lines.is_empty() { "The two images hold the same.".to_owned() } else { lines.join("\n") }
+    if let Some((one, other)) = &found.cmdline {
+        lines.push(format!("cmdline: {} -> {}", word(one.as_deref()), word(other.as_deref())));
+    }
+    for (key, (one, other)) in &found.settings {
+        lines.push(format!("{key}: {} -> {}", word(one.as_deref()), word(other.as_deref())));
+    }
+    for (name, both) in &found.files {
+        lines.push(match both {
+            (None, Some(item)) => format!("+ {name}{}", bytes(item)),
+            (Some(item), None) => format!("- {name}{}", bytes(item)),
+            (Some(one), Some(other)) => format!("~ {name} ({})", changes(one, other)),
+            (None, None) => continue,
+        });
+    }
+    for (name, (one, other)) in &found.beside {
+        let digest =
+            |digest: &Option<Digest>| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+        lines.push(format!("beside {name}: {} -> {}", digest(one), digest(other)));
+    }
+    if lines.is_empty() {
+        return "The two images hold the same kernel, settings and files (times are not compared)."
+            .to_owned();
+    }
+    lines.join("\n")
+}
+
+fn bytes(item: &Item) -> String {
+    if item.is_folder() { "/".to_owned() } else { format!(" ({})", size(item.bytes)) }
+}
+
+/// In which ways two files of one name differ.
+fn changes(one: &Item, other: &Item) -> String {
+    let mut said = Vec::new();
+    if one.bytes != other.bytes {
+        said.push(format!("{} -> {}", size(one.bytes), size(other.bytes)));
+    } else if one.digest != other.digest {
+        said.push("content".to_owned());
+    }
+    if one.mode != other.mode {
+        said.push(format!("mode {:o} -> {:o}", one.mode, other.mode));
+    }
+    if (one.uid, one.gid) != (other.uid, other.gid) {
+        said.push(format!("owner {}:{} -> {}:{}", one.uid, one.gid, other.uid, other.gid));
+    }
+    if one.device != other.device {
+        let device = |(major, minor): (u32, u32)| format!("{major}:{minor}");
+        said.push(format!("device {} -> {}", device(one.device), device(other.device)));
+    }
+    said.join(", ")
 }

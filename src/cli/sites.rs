@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::render::Face;
 use crate::build::kernel::Absent;
-use crate::build::many::{Many, RESULTS, Site, SiteResult};
+use crate::build::many::{Many, RESULTS, Ready, Site, SiteResult};
 use crate::build::package::Extent;
 use crate::build::{Cancel, Run};
 use crate::problem::{Exit, Problem, Result};
@@ -61,17 +61,18 @@ impl SitesArgs {
 fn of_profile(found: &Found, flags: &FieldFlags, context: &Context) -> Site {
     let ready = || {
         let profile = Profile::load(&found.path)?;
-        let site = resolved(&found.name, &profile, flags.0.clone())?;
+        let (site, mut warnings) = resolved(&found.name, &profile, flags.0.clone())?;
         let certificates = certificates::of_site(&site, &context.root, certificates::now())?;
-        Ok((site, certificates))
+        warnings.extend(certificates.warnings.iter().cloned());
+        Ok(Ready { site, certificates, warnings })
     };
     Site { name: found.name.clone(), ready: ready() }
 }
 
-fn resolved(name: &str, profile: &Profile, flags: FlagValues) -> Result<ResolvedSite> {
+fn resolved(name: &str, profile: &Profile, flags: FlagValues) -> Result<(ResolvedSite, Vec<Problem>)> {
     let env: &Lookup = &Sources::environment;
     let sources = Sources { profile: Some(profile), flags, env: Some(env), ambient: false };
-    Ok(resolve(name, &sources).into_result()?.0)
+    resolve(name, &sources).into_result()
 }
 
 /// The sites of a table.
@@ -105,12 +106,13 @@ fn of_table(path: &Path, profile: &str, flags: &FieldFlags, context: &Context) -
             if !names.insert(name.clone()) {
                 return Err(Problem::usage(format!("there are two sites {name}")));
             }
-            let site = resolved(&name, &profile, values)?;
+            let (site, mut warnings) = resolved(&name, &profile, values)?;
             // A row without certificates of its own has those of the profile.
             let own = certificates::folder(&context.root, &name).exists();
             let of = if own { &name } else { &found.name };
             let certificates = certificates::of_folder(&site, of, &context.root, certificates::now())?;
-            Ok((site, certificates))
+            warnings.extend(certificates.warnings.iter().cloned());
+            Ok(Ready { site, certificates, warnings })
         };
         let ready = ready().map_err(|problem: Problem| problem.at(path, line, None));
         let name = if name.is_empty() { format!("line {line}") } else { name };
@@ -132,13 +134,21 @@ fn of_column(text: &str, table: &Path) -> Result<Option<&'static Field>> {
     })
 }
 
+/// How many sites are built.
+pub struct How {
+    pub cancel: Cancel,
+    pub absent: Absent,
+    /// Say at the end why each piece of work was done or reused.
+    pub explain: bool,
+}
+
 /// Builds them.
 pub fn run(
     args: &SitesArgs,
     profile: &str,
     flags: &FieldFlags,
     mut many: Many<'_>,
-    (cancel, absent): (Cancel, Absent),
+    how: How,
     context: &Context,
 ) -> Result<()> {
     if args.bundle {
@@ -157,16 +167,20 @@ pub fn run(
         return context.answer(&lines, &lines.join("\n"));
     }
     let (sender, face) = Face::choose(context.json, context.plain).show()?;
-    let run = Run::start(&format!("{} sites", sites.len()), many.out, sender, cancel)?;
-    let result = many.build(&run, &sites, absent).and_then(|results| match failures(&results) {
+    let run = Run::start(&format!("{} sites", sites.len()), many.out, sender, how.cancel)?;
+    let result = many.build(&run, &sites, how.absent).and_then(|results| match failures(&results) {
         None => Ok(results),
         Some(problem) => Err(problem
             .remedy(format!("the others are built; {} has every site", many.out.join(RESULTS).display()))),
     });
+    let explained = super::build::explained(&run, result.is_ok());
     run.finish(&result);
     drop(run);
     // The face ends when the last sender is gone.
     let _ = face.join();
+    if how.explain {
+        super::build::tell_reasons(&explained, context)?;
+    }
     let results = result?;
     if !context.json {
         println!("{}", summary(&results));

@@ -4,8 +4,10 @@ use super::context::Context;
 use super::render::Short;
 use crate::build::files::Artifact;
 use crate::build::image::registry;
-use crate::build::stamp::{Base, Request};
+use crate::build::published::Base;
+use crate::build::stamp::Request;
 use crate::problem::{Problem, Result};
+use crate::progress::Progress as _;
 use crate::publish::Named;
 use crate::site::{FieldFlags, certificates};
 use crate::words::size;
@@ -14,10 +16,11 @@ use std::path::{Path, PathBuf};
 /// Put a profile's site segment on a published image, in place of a build.
 ///
 /// Takes seconds: nothing of the image is unpacked or compressed anew. Its kernel and initramfs are copied, and
-/// the site's endpoints, settings and certificates go behind them, where they replace those of the image.
+/// the site's endpoints, settings and certificates go behind them, where they replace those of the image. What else is
+/// in the image's archive stays in it, apart from a signature of the initramfs, which is none of the new one.
 /// The image may be one of ours or of HookOS as others publish it (initramfs compressed by gzip, zstd or xz).
 ///
-/// With --bundle only the site's segment is written: boot loaders that load two initrds put it on the
+/// With --bundle only the site's segment and its kernel command line are written: boot loaders that load two initrds put it on the
 /// image themselves, so one image serves every site.
 #[derive(Debug, clap::Args)]
 pub struct StampArgs {
@@ -58,11 +61,16 @@ pub fn run(args: StampArgs, context: &Context) -> Result<()> {
     if context.dry_run {
         return context.answer(&out, &format!("The files would go to {}.", out.display()));
     }
-    let request = Request { store: &store, site: &site, certificates: &certificates, out: &out };
+    for warning in &certificates.warnings {
+        progress.warn(&warning.to_string());
+    }
+    let request =
+        Request { root: &context.root, store: &store, site: &site, certificates: &certificates, out: &out };
     let artifacts = match &base {
         Some(base) => request.stamp(base, &progress)?,
-        None => request.bundle()?,
+        None => request.bundle(&progress)?,
     };
+    drop(progress);
     let line =
         |a: &Artifact| format!("{:<58} {:>12}  {}", out.join(&a.name).display(), size(a.bytes), a.sha256);
     let text: Vec<String> = artifacts.iter().map(line).collect();

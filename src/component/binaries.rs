@@ -20,6 +20,8 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PROFILE: &str = "guest";
 /// The last lines of cargo that are told when it fails.
 const TAIL: usize = 60;
+/// Says where cargo compiles them, in place of `target/guest` of the project.
+pub const TARGET_FOLDER: &str = "HOOKOS_GUEST_TARGET";
 /// Change when the same sources would give other bytes.
 const VERSION: &str = "static program 2";
 
@@ -70,6 +72,23 @@ impl Toolshed {
             .finish();
         keys.insert(want.clone(), key);
         Ok(key)
+    }
+}
+
+impl Toolshed {
+    /// What decides some programs, in words and as one key.
+    pub(super) fn inputs(&self, wanted: &[Wanted]) -> Result<(String, Vec<(String, String)>)> {
+        let mut key = KeyMaker::new("programs 1");
+        let tools = Digest::of(self.tools.identity.as_bytes()).hex();
+        let flags = Digest::of(Flags::fixed().join(" ").as_bytes()).hex();
+        let mut inputs =
+            vec![("compiler and linker".to_owned(), tools), ("compiler flags".to_owned(), flags)];
+        for want in wanted {
+            key = key.add("program", self.key(want)?.hex());
+            inputs
+                .push((format!("sources of {}", want.package), self.workspace.sources(&want.package)?.hex()));
+        }
+        Ok((key.finish().hex(), inputs))
     }
 }
 
@@ -230,7 +249,8 @@ fn cargo_build(
     wanted: &[&Wanted],
     progress: &dyn Progress,
 ) -> Result<PathBuf> {
-    let target = workspace.root.join("target/guest");
+    let target =
+        std::env::var_os(TARGET_FOLDER).map_or_else(|| workspace.root.join("target/guest"), PathBuf::from);
     let mut command = cargo(workspace);
     command
         .args(["build", "--locked", "--profile", PROFILE, "--target", TARGET])

@@ -155,11 +155,32 @@ impl Context {
 }
 
 /// Builds the programs of all these components in one call of cargo, so that [`build_one`] finds them.
-pub fn prepare(ctx: &Context, definitions: &[&Definition], progress: &dyn Progress) -> Result<()> {
+/// None if they have no programs.
+pub fn prepare(
+    ctx: &Context,
+    definitions: &[&Definition],
+    progress: &dyn Progress,
+) -> Result<Option<Prepared>> {
     let mut all: Vec<Wanted> = definitions.iter().flat_map(|d| wanted(d)).collect();
     all.sort();
     all.dedup();
-    ctx.programs(&all, progress).map(drop)
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let reused = ctx.programs_here(&all)?.is_some();
+    ctx.programs(&all, progress)?;
+    let (key, inputs) = ctx.with_toolshed(|toolshed| toolshed.inputs(&all))?;
+    Ok(Some(Prepared { key, inputs, reused }))
+}
+
+/// Our own programs, all of those that some components want.
+pub struct Prepared {
+    /// The key of the work, 64 hex digits.
+    pub key: String,
+    /// What decides them, by name.
+    pub inputs: Vec<(String, String)>,
+    /// Whether all were in the store.
+    pub reused: bool,
 }
 
 fn wanted(definition: &Definition) -> Vec<Wanted> {

@@ -8,7 +8,7 @@ use crate::store::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Neither name nor time nor system.
 const GZIP: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -82,11 +82,11 @@ impl<W: Write> Write for Stored<W> {
 }
 
 /// The header of a regular file of root's.
-fn header(name: &str, len: u64, mtime: u64) -> io::Result<[u8; 512]> {
+fn header(name: &str, len: u64, mode: u32, mtime: u64) -> io::Result<[u8; 512]> {
     let mut header = tar::Header::new_gnu();
     header.set_path(name)?;
     header.set_size(len);
-    header.set_mode(0o644);
+    header.set_mode(mode);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(mtime);
@@ -103,16 +103,27 @@ fn fill(len: u64) -> Vec<u8> {
 /// Two empty records end an archive.
 const END: [u8; 1024] = [0; 1024];
 
-/// Writes an archive of `members` (name, file) to `path`; gives its length and digest.
-pub fn tar_gz(members: &[(&str, &Path)], mtime: u64, path: &Path) -> Result<(u64, Digest), Error> {
+/// A file that goes into an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// Its name there.
+    pub name: String,
+    pub file: PathBuf,
+    pub mode: u32,
+    /// Seconds since 1970.
+    pub mtime: u64,
+}
+
+/// Writes an archive of `members` to `path`; gives its length and digest.
+pub fn tar_gz(members: &[Packed], path: &Path) -> Result<(u64, Digest), Error> {
     let failed = |e| io_error(path, e);
     replace(path, |out| {
         let tee = BufWriter::with_capacity(256 * 1024, Tee::new(out));
         let mut tar = Stored::begin(tee).map_err(failed)?;
-        for (name, member) in members {
+        for Packed { name, file: member, mode, mtime } in members {
             let mut file = File::open(member).map_err(|e| io_error(member, e))?;
             let len = file.metadata().map_err(|e| io_error(member, e))?.len();
-            tar.write_all(&header(name, len, mtime).map_err(failed)?).map_err(failed)?;
+            tar.write_all(&header(name, len, *mode, *mtime).map_err(failed)?).map_err(failed)?;
             copy(&mut file, &mut tar).map_err(failed)?;
             tar.write_all(&fill(len)).map_err(failed)?;
         }
@@ -144,10 +155,10 @@ impl ArchiveHead {
         let (head, (crc, len)) = Head::write(store, |blob| {
             let mut tar = Stored::begin(BufWriter::with_capacity(256 * 1024, blob)).map_err(failed)?;
             let (first, kernel, len) = first;
-            tar.write_all(&header(first, len, mtime).map_err(failed)?).map_err(failed)?;
+            tar.write_all(&header(first, len, 0o644, mtime).map_err(failed)?).map_err(failed)?;
             copy(&mut store.open_blob(kernel)?, &mut tar).map_err(failed)?;
             tar.write_all(&fill(len)).map_err(failed)?;
-            tar.write_all(&header(name, bytes, mtime).map_err(failed)?).map_err(failed)?;
+            tar.write_all(&header(name, bytes, 0o644, mtime).map_err(failed)?).map_err(failed)?;
             copy(&mut store.open_blob(&begin.blob)?, &mut tar).map_err(failed)?;
             tar.pause().map_err(failed)
         })?;
@@ -220,7 +231,14 @@ mod tests {
             std::fs::write(&one, &kernel).unwrap();
             std::fs::write(&two, &whole).unwrap();
             let other = folder.path().join("b.tar.gz");
-            let (len, digest) = tar_gz(&[("vmlinuz", &one), ("initramfs", &two)], 7, &other).unwrap();
+            let packed = |name: &str, file: &Path| Packed {
+                name: name.to_owned(),
+                file: file.to_owned(),
+                mode: 0o644,
+                mtime: 7,
+            };
+            let (len, digest) =
+                tar_gz(&[packed("vmlinuz", &one), packed("initramfs", &two)], &other).unwrap();
             let file = std::fs::read(&other).unwrap();
             assert_eq!((len, digest), (file.len() as u64, Digest::of(&file)));
             let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(&file[..]));

@@ -28,6 +28,13 @@ use std::os::unix::fs::FileExt;
 /// Files from this size on (bytes) share their inode with equal files.
 pub const SHARED_FROM: u64 = 4096;
 
+/// What Linux keeps a file's content in: whole pages, 4 KiB each on x86.
+const PAGE: u64 = 4096;
+
+/// A symlink's target from this length on (bytes) takes a page of a tmpfs; a shorter one lies in its inode.
+/// Source: `SHORT_SYMLINK_LEN` in the kernel's mm/shmem.c.
+const LONG_TARGET: u64 = 128;
+
 /// Version of the bytes that this writer makes; part of every segment's key.
 pub const VERSION: u32 = 1;
 
@@ -72,6 +79,8 @@ pub struct Written {
     pub files: u64,
     /// Bytes of file content, shared files counted once in this archive.
     pub content: u64,
+    /// Bytes of a tmpfs that the content takes, see [`in_memory`]; shared files counted once in this archive.
+    pub memory: u64,
     /// Bytes of the archive.
     pub archive: u64,
 }
@@ -113,6 +122,15 @@ impl<'a> Contents<'a> {
             at += read as u64;
         }
         Ok(())
+    }
+}
+
+/// Bytes of memory that a file of this mode and size takes in a tmpfs.
+pub fn in_memory(mode: u32, size: u64) -> u64 {
+    match mode & KIND {
+        FILE => size.next_multiple_of(PAGE),
+        SYMLINK if size >= LONG_TARGET => PAGE,
+        _ => 0,
     }
 }
 
@@ -160,12 +178,14 @@ pub fn write(
                 contents.copy(path, content, &mut out)?;
                 if !shared || seen.insert((header.ino, header.dev_major, header.dev_minor)) {
                     done.content += len;
+                    done.memory += in_memory(header.mode, len);
                 }
                 out.pad()?;
             }
             Kind::Symlink(target) => {
                 header.ino = number();
                 header.symlink(&mut out, path, target)?;
+                done.memory += in_memory(header.mode, target.len() as u64);
             }
             _ => {
                 header.ino = number();
@@ -207,9 +227,9 @@ struct Header {
 impl Header {
     fn new(node: &Node, latest: i64) -> Self {
         let (kind, rdev, nlink) = match node.kind {
-            Kind::Directory => (0o040_000, (0, 0), 2),
-            Kind::File(_) => (0o100_000, (0, 0), 1),
-            Kind::Symlink(_) => (0o120_000, (0, 0), 1),
+            Kind::Directory => (FOLDER, (0, 0), 2),
+            Kind::File(_) => (FILE, (0, 0), 1),
+            Kind::Symlink(_) => (SYMLINK, (0, 0), 1),
             Kind::CharDevice { major, minor } => (0o020_000, (major, minor), 1),
             Kind::BlockDevice { major, minor } => (0o060_000, (major, minor), 1),
             Kind::Fifo => (0o010_000, (0, 0), 1),
@@ -313,7 +333,13 @@ impl<W: Write> Counted<W> {
     }
 }
 
-/// One entry as read back.
+/// What the mode of an entry says of its kind, as `stat` has it.
+pub const KIND: u32 = 0o170_000;
+pub const FOLDER: u32 = 0o040_000;
+pub const FILE: u32 = 0o100_000;
+pub const SYMLINK: u32 = 0o120_000;
+
+/// One entry as read back, apart from its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: Vec<u8>,
@@ -323,8 +349,24 @@ pub struct Entry {
     pub mtime: u32,
     pub nlink: u32,
     pub ino: u32,
+    /// Device that the inode number counts on, major and minor.
+    pub dev: (u32, u32),
     pub rdev: (u32, u32),
-    pub data: Vec<u8>,
+    /// Bytes of data: a file's content, a symlink's target.
+    pub size: u64,
+    /// Where it begins in the archive, in bytes.
+    pub at: u64,
+}
+
+impl Entry {
+    pub fn kind(&self) -> u32 {
+        self.mode & KIND
+    }
+
+    /// What names of one file have in common, until a trailer; none for a file with one name.
+    pub fn inode(&self) -> Option<(u32, u32, u32)> {
+        (self.nlink > 1 && self.kind() == FILE).then_some((self.dev.0, self.dev.1, self.ino))
+    }
 }
 
 /// Why some bytes are not an archive.
@@ -340,41 +382,66 @@ pub enum BadArchive {
     Io(#[from] io::Error),
 }
 
-/// Reads entries until the input ends or a trailer comes; hands each to `each`. Files over `limit`
-/// bytes are an error, so a lying header cannot fill memory.
-pub fn read(input: impl Read, limit: u64, mut each: impl FnMut(Entry)) -> Result<(), BadArchive> {
-    match read_one(&mut io::BufReader::new(input), limit, &mut each)? {
-        None => Ok(()),
-        Some(at) => Err(BadArchive::Magic(at)),
+/// Reads a small archive: entries until the input ends or a trailer comes; hands each to `each` with its data.
+/// Files over `limit` bytes are an error, so a lying header cannot fill memory.
+pub fn read(input: impl Read, limit: u64, mut each: impl FnMut(Entry, Vec<u8>)) -> Result<(), BadArchive> {
+    let end = read_one(&mut io::BufReader::new(input), &mut |entry, data| {
+        let bytes = whole(entry, data, limit)?;
+        each(entry.clone(), bytes);
+        Ok(())
+    })?;
+    match end {
+        End::Other(at) => Err(BadArchive::Magic(at)),
+        End::Trailer | End::Padding => Ok(()),
     }
 }
 
+/// The data of an entry, if it is no more than `limit` bytes.
+pub fn whole(entry: &Entry, data: &mut dyn Read, limit: u64) -> Result<Vec<u8>, BadArchive> {
+    if entry.size > limit {
+        let name = String::from_utf8_lossy(&entry.name).into_owned();
+        return Err(BadArchive::Large { name, at: entry.at, len: entry.size, limit });
+    }
+    let mut bytes = Vec::new();
+    data.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What is behind an archive that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// A trailer: names of one file that come later are another file.
+    Trailer,
+    /// NULs, or nothing.
+    Padding,
+    /// Something that is no further entry, at this place.
+    Other(u64),
+}
+
 /// Reads one archive and nothing behind it: to its trailer, to the end of the input, or to what is no
-/// further entry, whose place it gives then.
+/// further entry. Hands each entry to `each`, with its data to read; what is not read is left out.
 pub fn read_one(
     input: &mut impl io::BufRead,
-    limit: u64,
-    each: &mut impl FnMut(Entry),
-) -> Result<Option<u64>, BadArchive> {
+    each: &mut impl FnMut(&Entry, &mut dyn Read) -> Result<(), BadArchive>,
+) -> Result<End, BadArchive> {
     let mut at = 0u64;
     loop {
         match input.fill_buf()?.first() {
             Some(b'0') | None => {}
             // NULs at the end are padding.
-            Some(0) => return Ok(None),
-            Some(_) => return Ok(Some(at)),
+            Some(0) => return Ok(End::Padding),
+            Some(_) => return Ok(End::Other(at)),
         }
         let mut header = [0; 110];
         if !fill_or_end(input, &mut header)? {
-            return Ok(None);
+            return Ok(End::Padding);
         }
-        let start = at;
         let field = |n: usize| {
             header
                 .get(6 + 8 * n..14 + 8 * n)
                 .and_then(|digits| std::str::from_utf8(digits).ok())
                 .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-                .ok_or(BadArchive::Magic(start))
+                .ok_or(BadArchive::Magic(at))
         };
         if !matches!(&header[..6], b"070701" | b"070702") {
             return Err(BadArchive::Magic(at));
@@ -390,20 +457,9 @@ pub fn read_one(
             return Err(BadArchive::Name(at));
         }
         if name == b"TRAILER!!!" {
-            return Ok(None);
+            return Ok(End::Trailer);
         }
-        if size > limit {
-            let name = String::from_utf8_lossy(&name).into_owned();
-            return Err(BadArchive::Large { name, at, len: size, limit });
-        }
-        let mut data = Vec::new();
-        if input.by_ref().take(size).read_to_end(&mut data)? as u64 != size {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        let pad = padding(size);
-        input.read_exact(&mut [0; 4][..pad])?;
-        at += 110 + name_len + padding(110 + name_len) as u64 + size + pad as u64;
-        each(Entry {
+        let entry = Entry {
             name,
             mode: field(1)?,
             uid: field(2)?,
@@ -411,9 +467,20 @@ pub fn read_one(
             mtime: field(5)?,
             nlink: field(4)?,
             ino: field(0)?,
+            dev: (field(7)?, field(8)?),
             rdev: (field(9)?, field(10)?),
-            data,
-        });
+            size,
+            at,
+        };
+        let mut data = input.by_ref().take(size);
+        each(&entry, &mut data)?;
+        io::copy(&mut data, &mut io::sink())?;
+        if data.limit() > 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let pad = padding(size);
+        input.read_exact(&mut [0; 4][..pad])?;
+        at += 110 + name_len + padding(110 + name_len) as u64 + size + pad as u64;
     }
 }
 
@@ -454,7 +521,7 @@ mod tests {
         let written = write(&store, &tree, Inodes::Over, 100, &mut bytes).unwrap();
         assert_eq!((written.files, written.archive), (3, bytes.len() as u64));
         let mut got = Vec::new();
-        read(bytes.as_slice(), 1 << 20, |e| got.push((e.name, e.mode >> 12, e.nlink, e.ino))).unwrap();
+        read(bytes.as_slice(), 1 << 20, |e, _| got.push((e.name, e.mode >> 12, e.nlink, e.ino))).unwrap();
         let name = |text: &str| text.as_bytes().to_vec();
         assert_eq!(
             got,
@@ -503,18 +570,19 @@ mod tests {
         let mut bytes = Vec::new();
         let written = write(&store, &tree, Inodes::Shared, 100, &mut bytes).unwrap();
         assert_eq!(written.archive, bytes.len() as u64);
-        assert_eq!(written.content, 5000, "equal files count once");
+        assert_eq!((written.content, written.memory), (5000, 8192), "equal files count once, in whole pages");
         let mut got = Vec::new();
-        read(bytes.as_slice(), 1 << 20, |entry| got.push(entry)).unwrap();
-        let names: Vec<_> = got.iter().map(|e| String::from_utf8_lossy(&e.name).into_owned()).collect();
+        read(bytes.as_slice(), 1 << 20, |entry, data| got.push((entry, data))).unwrap();
+        let names: Vec<_> = got.iter().map(|(e, _)| String::from_utf8_lossy(&e.name).into_owned()).collect();
         assert_eq!(names, ["bin", "bin/ash", "bin/sh", "dev/null", "etc/x"]);
-        assert_eq!(got[1].ino, got[2].ino);
-        assert_eq!(got[2].mtime, 100);
-        assert_eq!(got[3].rdev, (1, 3));
-        assert_eq!(got[4].data, b"y");
+        assert!(got[1].0.inode().is_some());
+        assert_eq!(got[1].0.inode(), got[2].0.inode());
+        assert_eq!(got[2].0.mtime, 100);
+        assert_eq!(got[3].0.rdev, (1, 3));
+        assert_eq!(got[4].1, b"y");
         for cut in 0..bytes.len() {
             // Never a panic; an error unless the cut is between entries.
-            let _ = read(&bytes[..cut], 1 << 20, |_| {});
+            let _ = read(&bytes[..cut], 1 << 20, |_, _| {});
         }
     }
 }

@@ -2,7 +2,9 @@
 //! with any number of NULs between them. Source: the kernel's Documentation/driver-api/early-userspace/
 //! buffer-format.rst, and `unpack_to_rootfs` in init/initramfs.c.
 
-use super::cpio::{self, BadArchive, Entry};
+use super::cpio::{self, BadArchive, End, Entry};
+use crate::store::{Digest, Hasher};
+use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
 
 /// How a member is packed.
@@ -24,10 +26,14 @@ pub struct Member {
     pub offset: u64,
     /// Bytes in the file.
     pub packed: u64,
-    /// Bytes of files, once unpacked.
+    /// Of these bytes.
+    pub digest: Digest,
+    /// Bytes of files, once unpacked. A file with several names counts once.
     pub unpacked: u64,
-    /// Files, folders and everything else.
-    pub entries: u64,
+    /// Bytes of memory that they take: whole pages.
+    pub memory: u64,
+    /// Files, folders and everything else; a name that stands twice in a row counts once.
+    pub files: u64,
 }
 
 /// Why a file is not an initramfs.
@@ -41,17 +47,27 @@ pub enum BadInitramfs {
     Io(#[from] io::Error),
 }
 
-/// Reads every member; hands each entry to `each`, with the number of its member. Files over `limit` bytes
-/// are an error.
+/// Where an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The number of the member, from 0.
+    pub member: usize,
+    /// How many trailers came before: names of one file ([`Entry::inode`]) have the same number here.
+    pub table: u64,
+}
+
+/// Reads every member; hands each entry to `each`, with its data to read.
 pub fn read(
     input: impl Read,
-    limit: u64,
-    mut each: impl FnMut(usize, Entry),
+    mut each: impl FnMut(Place, &Entry, &mut dyn Read) -> Result<(), BadArchive>,
 ) -> Result<Vec<Member>, BadInitramfs> {
-    let mut input = Counted { inner: io::BufReader::with_capacity(1 << 18, input), at: 0 };
+    let inner = io::BufReader::with_capacity(1 << 18, input);
+    let mut input = Counted { inner, at: 0, hasher: Hasher::new() };
     let mut members = Vec::new();
+    let mut table = 0;
     while skip_nuls(&mut input)? {
         let offset = input.at;
+        input.hasher = Hasher::new();
         let head = input.fill_buf()?;
         let packing = match head {
             [0x1f, 0x8b, ..] => Packing::Gzip,
@@ -60,41 +76,80 @@ pub fn read(
             [b'0', b'7', b'0', b'7', ..] => Packing::Raw,
             _ => return Err(BadInitramfs::Unknown(offset)),
         };
-        let number = members.len();
-        let (mut unpacked, mut entries) = (0, 0);
-        let mut count = |entry: Entry| {
-            unpacked += entry.data.len() as u64;
-            entries += 1;
-            each(number, entry);
+        let mut reader = Reader {
+            each: &mut each,
+            place: Place { member: members.len(), table },
+            counts: Counts::default(),
         };
         let bad = |source| BadInitramfs::Member { at: offset, source };
         match packing {
-            Packing::Raw => drop(cpio::read_one(&mut input, limit, &mut count).map_err(bad)?),
-            Packing::Gzip => {
-                all(flate2::bufread::GzDecoder::new(&mut input), limit, &mut count).map_err(bad)?
-            }
-            Packing::Xz => {
-                all(liblzma::bufread::XzDecoder::new(&mut input), limit, &mut count).map_err(bad)?
-            }
+            Packing::Raw => drop(reader.one(&mut input).map_err(bad)?),
+            Packing::Gzip => reader.all(flate2::bufread::GzDecoder::new(&mut input)).map_err(bad)?,
+            Packing::Xz => reader.all(liblzma::bufread::XzDecoder::new(&mut input)).map_err(bad)?,
             Packing::Zstd => {
                 let decoder = zstd::stream::read::Decoder::with_buffer(&mut input)?.single_frame();
-                all(decoder, limit, &mut count).map_err(bad)?;
+                reader.all(decoder).map_err(bad)?;
             }
         }
-        members.push(Member { packing, offset, packed: input.at - offset, unpacked, entries });
+        table = reader.place.table;
+        let Counts { unpacked, memory, files, .. } = reader.counts;
+        let digest = input.hasher.clone().finish();
+        members.push(Member { packing, offset, packed: input.at - offset, digest, unpacked, memory, files });
     }
     Ok(members)
 }
 
-/// Archives end to end, to the end of what is unpacked.
-fn all(unpacked: impl Read, limit: u64, each: &mut impl FnMut(Entry)) -> Result<(), BadArchive> {
-    let mut input = io::BufReader::with_capacity(1 << 16, unpacked);
-    while skip_nuls(&mut input)? {
-        if let Some(at) = cpio::read_one(&mut input, limit, each)? {
-            return Err(BadArchive::Magic(at));
+#[derive(Default)]
+struct Counts {
+    unpacked: u64,
+    memory: u64,
+    files: u64,
+    /// The last entry's name: one that replaces what earlier members have comes twice (see [`cpio::Inodes::Over`]).
+    last: Vec<u8>,
+    /// Files with several names whose content was counted.
+    seen: HashSet<(u64, (u32, u32, u32))>,
+}
+
+impl Counts {
+    fn count(&mut self, table: u64, entry: &Entry) {
+        self.files += u64::from(self.last != entry.name);
+        self.last.clone_from(&entry.name);
+        let again = entry.inode().is_some_and(|inode| entry.size > 0 && !self.seen.insert((table, inode)));
+        if !again {
+            self.unpacked += if entry.kind() == cpio::FILE { entry.size } else { 0 };
+            self.memory += cpio::in_memory(entry.mode, entry.size);
         }
     }
-    Ok(())
+}
+
+/// Reads the archives of one member.
+struct Reader<'e, F> {
+    each: &'e mut F,
+    place: Place,
+    counts: Counts,
+}
+
+impl<F: FnMut(Place, &Entry, &mut dyn Read) -> Result<(), BadArchive>> Reader<'_, F> {
+    fn one(&mut self, input: &mut impl BufRead) -> Result<End, BadArchive> {
+        let Self { each, place, counts } = self;
+        let end = cpio::read_one(input, &mut |entry, data| {
+            counts.count(place.table, entry);
+            each(*place, entry, data)
+        })?;
+        place.table += u64::from(end == End::Trailer);
+        Ok(end)
+    }
+
+    /// Archives end to end, to the end of what is unpacked.
+    fn all(&mut self, unpacked: impl Read) -> Result<(), BadArchive> {
+        let mut input = io::BufReader::with_capacity(1 << 16, unpacked);
+        while skip_nuls(&mut input)? {
+            if let End::Other(at) = self.one(&mut input)? {
+                return Err(BadArchive::Magic(at));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// True if something follows.
@@ -113,16 +168,18 @@ fn skip_nuls(input: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Knows how far it was read.
+/// Knows how far it was read, and the digest of what was read since its hasher was put there.
 struct Counted<R> {
     inner: io::BufReader<R>,
     at: u64,
+    hasher: Hasher,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.at += n as u64;
+        self.hasher.update(buffer.get(..n).unwrap_or_default());
         Ok(n)
     }
 }
@@ -133,6 +190,7 @@ impl<R: Read> BufRead for Counted<R> {
     }
 
     fn consume(&mut self, n: usize) {
+        self.hasher.update(self.inner.buffer().get(..n).unwrap_or_default());
         self.inner.consume(n);
         self.at += n as u64;
     }
@@ -176,14 +234,19 @@ mod tests {
         image.extend(xz.finish().unwrap());
 
         let mut names = Vec::new();
-        let members = read(&image[..], 1 << 20, |member, entry| {
-            names.push((member, String::from_utf8(entry.name).unwrap()));
+        let members = read(&image[..], |place, entry, _| {
+            names.push((place.member, String::from_utf8(entry.name.clone()).unwrap()));
+            Ok(())
         })
         .unwrap();
         let packings: Vec<Packing> = members.iter().map(|member| member.packing).collect();
         assert_eq!(packings, [Packing::Raw, Packing::Zstd, Packing::Gzip, Packing::Zstd, Packing::Xz]);
         assert_eq!(members.iter().map(|member| member.offset).collect::<Vec<_>>(), begins);
         assert_eq!(members.last().unwrap().offset + members.last().unwrap().packed, image.len() as u64);
+        for member in &members {
+            let (from, to) = (member.offset as usize, (member.offset + member.packed) as usize);
+            assert_eq!(member.digest, Digest::of(&image[from..to]), "{member:?}");
+        }
         let expected = [
             (0, "raw"),
             (1, "zstd-a"),
@@ -195,7 +258,7 @@ mod tests {
             (4, "xz"),
         ];
         assert_eq!(names, expected.map(|(n, name)| (n, name.to_owned())));
-        assert_eq!((members[0].unpacked, members[1].entries), (3000, 2));
+        assert_eq!((members[0].unpacked, members[1].files), (3000, 2));
     }
 
     #[test]
@@ -205,12 +268,12 @@ mod tests {
         let mut image = archive(&store, "raw");
         let length = image.len();
         image.extend(b"something else");
-        let error = read(&image[..], 1 << 20, |_, _| ()).unwrap_err();
+        let error = read(&image[..], |_, _, _| Ok(())).unwrap_err();
         assert!(matches!(error, BadInitramfs::Unknown(at) if at == length as u64), "{error}");
         let mut out = Compression::Gzip.writer(Vec::new()).unwrap();
         out.write_all(&archive(&store, "cut")).unwrap();
         let whole = out.finish().unwrap();
-        let error = read(&whole[..whole.len() / 2], 1 << 20, |_, _| ()).unwrap_err();
+        let error = read(&whole[..whole.len() / 2], |_, _, _| Ok(())).unwrap_err();
         assert!(error.to_string().contains("at byte 0"), "{error}");
     }
 }

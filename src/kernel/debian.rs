@@ -136,7 +136,7 @@ pub fn build(context: Context<'_>, settings: &Settings<'_>, progress: &dyn Progr
     let parts = Parts::read(store, &tree, progress)?;
     let built = assemble(store, &plan, records, &parts)?;
     for line in &built.warnings {
-        progress.log(&format!("warning: {line}"));
+        progress.warn(line);
     }
     for line in built.report.to_string().lines() {
         progress.log(line);

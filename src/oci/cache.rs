@@ -79,7 +79,7 @@ impl Upstream for Cache {
             Err(error) => {
                 let n = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
                 let end = if n >= MOST_FAILURES { "; it is not asked any more" } else { "" };
-                self.progress.log(&format!("warning: the shared cache: {error}{end}"));
+                self.progress.warn(&format!("the shared cache: {error}{end}"));
                 None
             }
         }

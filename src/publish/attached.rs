@@ -8,6 +8,7 @@
 use crate::build::base::{kernel_inputs, kernel_parts};
 use crate::build::files::Artifact as Made;
 use crate::build::image::SBOM;
+use crate::build::sbom::PartRecord;
 use crate::build::{manifest, provenance, sbom};
 use crate::initramfs::cpio::Contents;
 use crate::initramfs::tree::Kind;
@@ -78,7 +79,8 @@ impl Attached {
         let mut record = serde_json::to_vec_pretty(&record)
             .map_err(|e| Problem::new("the kernel's record cannot be written").because(e))?;
         record.push(b'\n');
-        let bom = sbom::write("kernel", &kernel_parts(kernel))?;
+        let parts: Vec<PartRecord> = kernel_parts(kernel).iter().map(PartRecord::new).collect();
+        let bom = sbom::write("kernel", &parts)?;
         let sums: Vec<_> = made.into_iter().map(|made| (made.sha256, made.name)).collect();
         let mut all = Self::default();
         all.add(SBOM_TYPE, SBOM, SBOM_TYPE, Blob::of_bytes(bom));

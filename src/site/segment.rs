@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `/etc/hook/env_config` | services: endpoints and proxies ([`super::env_config`]) |
 //! | `/etc/hook/settings` | init and services: `KEY=VALUE` lines, keys below |
-//! | `/etc/hook/hosts` | init: lines to append to `/etc/hosts` at boot; there if the site has any |
-//! | `/etc/hook/resolv.conf` | init: copied to `/run/resolvconf/resolv.conf` before DHCP; there if the site has any |
+//! | `/etc/hook/hosts` | init: lines to append to `/etc/hosts` at boot; may be empty |
+//! | `/etc/hook/resolv.conf` | init: copied to `/run/resolvconf/resolv.conf` before DHCP; may be empty |
 //! | `/etc/hook/site.json` | people: which build this is |
 //! | `/etc/idp/ca.pem`, `/etc/idp/server_cert.pem` | services: certificates ([`super::certificates`]) |
 //!
@@ -18,8 +18,9 @@
 
 use super::certificates::SiteCertificates;
 use super::env_config;
-use super::fields::Id;
-use super::resolve::ResolvedSite;
+use super::field::Field;
+use super::fields::{FIELDS, Id};
+use super::resolve::{FlagValues, ResolvedSite};
 use crate::initramfs::tree::{Node, Tree, TreePath};
 use crate::problem::{Problem, Result};
 use crate::store::Digest;
@@ -56,12 +57,9 @@ pub fn site_tree(
     };
     put("etc/hook/env_config", env_config::render(site).into_bytes())?;
     put(SETTINGS, settings(site).into_bytes())?;
-    if let Some(text) = hosts(site) {
-        put("etc/hook/hosts", text.into_bytes())?;
-    }
-    if let Some(text) = resolv_conf(site) {
-        put("etc/hook/resolv.conf", text.into_bytes())?;
-    }
+    // Each site has them all: an image may be stamped on another site's, whose files it has to replace.
+    put("etc/hook/hosts", hosts(site).into_bytes())?;
+    put("etc/hook/resolv.conf", resolv_conf(site).into_bytes())?;
     put("etc/hook/site.json", site_json(site, certificates, record)?)?;
     put("etc/idp/ca.pem", certificates.ca.pem())?;
     put("etc/idp/server_cert.pem", certificates.server.pem())?;
@@ -80,13 +78,12 @@ fn settings(site: &ResolvedSite) -> String {
 }
 
 /// `/etc/hook/hosts`: `ADDRESS NAME...` lines.
-fn hosts(site: &ResolvedSite) -> Option<String> {
-    let entries = site.list(Id::ExtraHosts);
-    (!entries.is_empty()).then(|| entries.iter().map(|entry| format!("{entry}\n")).collect())
+fn hosts(site: &ResolvedSite) -> String {
+    site.list(Id::ExtraHosts).iter().map(|entry| format!("{entry}\n")).collect()
 }
 
 /// `/etc/hook/resolv.conf`.
-fn resolv_conf(site: &ResolvedSite) -> Option<String> {
+fn resolv_conf(site: &ResolvedSite) -> String {
     let mut text = String::new();
     let search = site.list(Id::SearchDomains);
     if !search.is_empty() {
@@ -95,7 +92,7 @@ fn resolv_conf(site: &ResolvedSite) -> Option<String> {
     for server in site.list(Id::Nameservers) {
         let _ = writeln!(text, "nameserver {server}");
     }
-    (!text.is_empty()).then_some(text)
+    text
 }
 
 /// `/etc/hook/site.json`. Nothing in it depends on when or where the image was built.
@@ -122,21 +119,70 @@ fn site_json(site: &ResolvedSite, certificates: &SiteCertificates, record: &Buil
     Ok(text)
 }
 
+/// Whether an image is made of this field. A mirror or a path tells of the build machine, and so does who
+/// compiles a kernel; where the image goes does not change it.
+fn is_of_image(field: &Field) -> bool {
+    let of_builder =
+        matches!(field.id, Id::KernelMirror | Id::KernelRepository | Id::KernelEngine | Id::KernelBase)
+            || matches!(field.section, super::Section::Debian | super::Section::Publish);
+    !matches!(field.kind, super::Kind::Path) && !of_builder
+}
+
 /// The settings that an image is made of, as a record shows them.
 pub fn image_fields(site: &ResolvedSite) -> serde_json::Map<String, serde_json::Value> {
     let mut fields = serde_json::Map::new();
-    for (field, resolved) in site.iter() {
-        // Only what the image is made of: a mirror or a path tells of the build machine, and so does who
-        // compiles a kernel; where the image goes does not change it.
-        let of_builder =
-            matches!(field.id, Id::KernelMirror | Id::KernelRepository | Id::KernelEngine | Id::KernelBase)
-                || matches!(field.section, super::Section::Debian | super::Section::Publish);
-        let machine = matches!(field.kind, super::Kind::Path) || of_builder;
-        if let (Some(value), false) = (&resolved.value, machine) {
+    for (field, resolved) in site.iter().filter(|(field, _)| is_of_image(field)) {
+        if let Some(value) = &resolved.value {
             fields.insert(field.path(), value.json(field.kind));
         }
     }
     fields
+}
+
+/// `/etc/hook/site.json`, read back.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Recorded {
+    pub hookos: String,
+    pub profile: String,
+    pub placeholder_certificates: bool,
+    pub kernel: String,
+    pub source_date_epoch: Option<i64>,
+    pub fields: serde_json::Map<String, serde_json::Value>,
+    pub images: BTreeMap<String, Digest>,
+}
+
+impl Recorded {
+    /// The settings that an image was made of, as flags: those that it was made without are unset. What the record
+    /// masks is not among them; it comes apart, with what is shown of it.
+    pub fn flags(&self) -> (FlagValues, Vec<(&'static Field, String)>) {
+        let mut flags = FlagValues::new();
+        let mut masked = Vec::new();
+        for field in FIELDS.iter().filter(|field| is_of_image(field)) {
+            let text = match self.fields.get(&field.path()) {
+                None => String::new(),
+                Some(serde_json::Value::String(text)) => text.clone(),
+                Some(serde_json::Value::Array(items)) => {
+                    items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(",")
+                }
+                Some(other) => other.to_string(),
+            };
+            if field.kind.is_secret(&text) && !text.is_empty() {
+                masked.push((field, text));
+            } else {
+                flags.insert(field.id, text);
+            }
+        }
+        (flags, masked)
+    }
+
+    /// The record of the build that it came with.
+    pub fn build(&self) -> BuildRecord {
+        BuildRecord {
+            kernel: self.kernel.clone(),
+            images: self.images.clone(),
+            source_date_epoch: self.source_date_epoch,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -204,14 +250,23 @@ mod tests {
         assert_eq!(json["fields"]["network.http_proxy"], "http://***@proxy:1");
         assert_eq!(json["kernel"], "5.10.0");
         assert!(texts["/etc/idp/ca.pem"].starts_with("-----BEGIN CERTIFICATE-----\n"));
+        // The record is enough to make the same settings again, but for what it masks.
+        let recorded: Recorded = serde_json::from_value(json.clone()).unwrap();
+        let (flags, masked) = recorded.flags();
+        let masked: Vec<&str> = masked.iter().map(|(field, _)| field.key).collect();
+        assert_eq!(masked, ["http_proxy", "root_password_hash"]);
+        let (again, _) = resolve("x", &Sources { flags, ..Sources::default() }).into_result().unwrap();
+        let mut fields = recorded.fields.clone();
+        fields.retain(|name, _| !masked.iter().any(|masked| name.ends_with(masked)));
+        assert_eq!(image_fields(&again), fields);
         assert_eq!(texts.len(), 7);
     }
 
     #[test]
-    fn an_empty_site_has_no_empty_files() {
+    fn a_site_without_hosts_and_name_servers_has_empty_files_over_those_of_another() {
         let (tree, texts) = tree(&[]);
         assert_eq!(texts["/etc/hook/env_config"], "OBM_PORT=443\n");
-        assert!(!texts.contains_key("/etc/hook/hosts") && !texts.contains_key("/etc/hook/resolv.conf"));
-        assert_eq!(tree.len(), 5);
+        assert_eq!((texts["/etc/hook/hosts"].as_str(), texts["/etc/hook/resolv.conf"].as_str()), ("", ""));
+        assert_eq!(tree.len(), 7);
     }
 }

@@ -38,6 +38,8 @@ pub fn show(receiver: Receiver<Event>) {
                 bar.set_message(line.clone());
             }
         }
+        // It has to be there when the bars are gone.
+        Event::Warning { .. } => say_line(&screen, &event),
         Event::Cached { stage, .. } => *cached.entry(*stage).or_default() += 1,
         Event::ItemFinished { stage, item, outcome, seconds: took } => {
             close(&mut bars, &(*stage, Some(item.clone())));
@@ -52,9 +54,7 @@ pub fn show(receiver: Receiver<Event>) {
         }
         Event::Problem(_) => {}
         Event::RunStarted { .. } | Event::Artifact { .. } | Event::RunFinished { .. } => {
-            if let Some(line) = line(&event) {
-                say(&screen, &line);
-            }
+            say_line(&screen, &event)
         }
     });
     let _ = screen.clear();
@@ -71,6 +71,13 @@ fn open(screen: &MultiProgress, bars: &mut Bars, key: (Stage, Option<String>), t
 fn close(bars: &mut Bars, key: &(Stage, Option<String>)) {
     if let Some(bar) = bars.remove(key) {
         bar.finish_and_clear();
+    }
+}
+
+/// An event that stays to be read, above the bars.
+fn say_line(screen: &MultiProgress, event: &Event) {
+    if let Some(line) = line(event) {
+        say(screen, &line);
     }
 }
 

@@ -57,6 +57,7 @@ pub fn line(event: &Event) -> Option<String> {
             format!("{}: {}{of}", name(stage, item), amount(*done, *unit))
         }
         Event::Log { stage, item, line } => format!("{}: {line}", name(stage, item)),
+        Event::Warning { stage, item, text } => format!("{}: warning: {text}", name(stage, item)),
         Event::Cached { stage, item } => format!("{stage}/{item}: unchanged, from the store"),
         Event::ItemFinished { stage, item, outcome, seconds: took } => {
             // Cached items have had their line.

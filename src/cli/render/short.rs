@@ -70,6 +70,10 @@ impl Progress for Short {
         }
     }
 
+    fn warn(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("hookos: warning: {text}"));
+    }
+
     fn cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }

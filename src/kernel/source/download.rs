@@ -208,7 +208,7 @@ impl<'a> Client<'a> {
                 Ok(()) => return Ok(()),
                 Err(_) if self.progress.cancelled() => return Err(Problem::cancelled()),
                 Err(failed) if failed.again && attempt < ATTEMPTS => {
-                    self.progress.log(&format!("warning: {url}: {}; trying again", failed.why));
+                    self.progress.warn(&format!("{url}: {}; trying again", failed.why));
                     self.rest(failed.after.map_or(wait, |after| after.clamp(wait, LONGEST_WAIT)));
                     wait *= 2;
                 }

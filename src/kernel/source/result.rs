@@ -75,7 +75,7 @@ pub(super) fn image(
     )?;
     progress.log(&format!("Linux {}: {} in {}", parts.version, all, image.manifest));
     for warning in &warnings {
-        progress.log(&format!("warning: {warning}"));
+        progress.warn(&warning.to_string());
     }
     Ok(Built {
         image,

@@ -227,7 +227,7 @@ pub fn done() -> Script {
 pub fn manifest(caddy: u64, extra: &str) -> String {
     let segment = |name: &str, compressed: u64, unpacked: u64| {
         let digest = Digest::of(name.as_bytes());
-        SegmentRecord { name: name.to_owned(), digest, compressed, unpacked, files: 3 }
+        SegmentRecord { name: name.to_owned(), digest, compressed, unpacked, memory: unpacked, files: 3 }
     };
     let mut all = vec![
         segment("init/0", 9_578_982, 26_801_097),

@@ -146,12 +146,9 @@ impl BuildState {
                 row.progress = Some(Progress { done: *done, total: *total, unit: *unit });
                 row.rate.at(now, *done);
             }
-            Event::Log { stage, item, line } => {
-                let source = self.hear(*stage, item.as_deref()).source;
-                self.log.push(source, now, line.as_bytes());
-                if let Some(pane) = self.panes.get_mut(&self.pick.scope(&self.stages)) {
-                    pane.refresh(&self.log);
-                }
+            Event::Log { stage, item, line } => self.tell(*stage, item.as_deref(), line),
+            Event::Warning { stage, item, text } => {
+                self.tell(*stage, item.as_deref(), &format!("warning: {text}"));
             }
             Event::Cached { stage, item } => self.hear(*stage, Some(item)).state = State::Reused,
             Event::ItemFinished { stage, item, outcome, seconds } => {
@@ -230,6 +227,15 @@ impl BuildState {
             pane.follow();
         }
         self.fit();
+    }
+
+    /// A line of a stage's or an item's log.
+    fn tell(&mut self, stage: Stage, item: Option<&str>, line: &str) {
+        let source = self.hear(stage, item).source;
+        self.log.push(source, self.now, line.as_bytes());
+        if let Some(pane) = self.panes.get_mut(&self.pick.scope(&self.stages)) {
+            pane.refresh(&self.log);
+        }
     }
 
     /// The row of a stage or item; made if it is new. Whatever an item says, its stage has said.

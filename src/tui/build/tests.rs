@@ -412,6 +412,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         6 => (stage(), some_name(), "[a-z\u{65e5} \t]{0,90}|error: [a-z]{1,9}|\x1b\\[3[0-7]m[a-z]{1,5}")
             .prop_map(|(stage, item, line)| Event::Log { stage, item, line }),
+        1 => (stage(), some_name()).prop_map(|(stage, item)| Event::Warning { stage, item, text: "expires".into() }),
         1 => (stage(), name()).prop_map(|(stage, item)| Event::Cached { stage, item: item.into() }),
         2 => (stage(), name(), outcome(), 0.0..1e5).prop_map(|(stage, item, outcome, seconds)| {
             Event::ItemFinished { stage, item: item.into(), outcome, seconds }
