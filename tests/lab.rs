@@ -1,12 +1,15 @@
 //! The main job, end to end: `lab` is built by the program, booted in QEMU, looked at from inside;
 //! built again elsewhere for the same bytes; killed at random points; starved of disk.
 //!
-//! One test function after the other: they share two cores and one first build.
+//! One test function after the other: they share one first build.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/small_disk.rs"]
+mod small_disk;
 mod support;
 
 use hookos::boot::check::{Guest, Verdict};
+use small_disk::SmallDisk;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -118,20 +121,12 @@ fn killed_builds_leave_a_good_store(root: &Path, full: &Path, first: &BTreeMap<&
 
 fn a_full_disk_is_said_and_survived(root: &Path, full: &Path, first: &BTreeMap<&'static str, String>) {
     let (mount, out) = (work("small-disk"), fresh("out-small"));
-    let size = |what: &str| {
-        Command::new("mount").args(["-t", "tmpfs", "-o", what, "tmpfs"]).arg(&mount).status().unwrap()
-    };
-    if !size("size=3g").success() {
-        eprintln!("SKIPPED: mounting a small tmpfs needs root; the full-disk test did not run");
-        assert!(std::env::var_os("CI").is_none(), "CI must run the full-disk test as root");
-        return;
-    }
-    let unmount = Unmount(&mount);
+    let Some(disk) = SmallDisk::mount(&mount, "3g") else { return };
     let store = mount.join("store");
     forget_results(full, &store);
     let used = ok(Command::new("du").args(["-sm"]).arg(&store).output().unwrap());
     let used: u64 = used.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(size(&format!("remount,size={}m", used + 20)).success());
+    disk.resize(&format!("{}m", used + 20));
     let output = build(root, &store, &out);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -139,18 +134,10 @@ fn a_full_disk_is_said_and_survived(root: &Path, full: &Path, first: &BTreeMap<&
         text.contains("full") || text.contains("No space left"),
         "not said that the disk is full: {text}"
     );
-    assert!(size("remount,size=6g").success());
+    disk.resize("6g");
     ok(build(root, &store, &out));
     assert_eq!(*first, digests(&out));
-    drop(unmount);
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
+    drop(disk);
 }
 
 fn boots_and_serves(out: &Path) {

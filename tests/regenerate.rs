@@ -1,7 +1,7 @@
 //! Images made again and again: many sites at once, edits in any order, a store that is damaged, builders that share
 //! one. Each time the bytes are those of a clean build.
 //!
-//! One test function after the other: they share two cores and the store of the lab. `HOOKOS_EDITS=N` makes N
+//! One test function after the other: they share the store of the lab. `HOOKOS_EDITS=N` makes N
 //! sequences of edits in place of one, `HOOKOS_FLIPS=N` N rounds of flipped bits in place of three, `HOOKOS_BUILDS=N`
 //! N builds side by side in place of 24.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -1,8 +1,12 @@
 //! The store under bad treatment: many writers at once, processes killed in the middle, a full disk.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/small_disk.rs"]
+mod small_disk;
+
 use hookos::progress::Silent;
 use hookos::store::{Digest, Error, KeyMaker, Store};
+use small_disk::SmallDisk;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -88,31 +92,10 @@ fn a_killed_writer_leaves_only_whole_blobs() {
     assert_sound(&Store::open(folder.path()).unwrap());
 }
 
-struct Mounted<'a>(&'a Path);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_an_error_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let mount = |options: &str| {
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(folder.path())
-            .status()
-            .unwrap();
-        status.success()
-    };
-    if !mount("size=1m") {
-        eprintln!("SKIPPED: mounting a small tmpfs needs root; the full-disk test did not run");
-        assert!(std::env::var_os("CI").is_none(), "CI must run the full-disk test as root");
-        return;
-    }
-    let mounted = Mounted(folder.path());
+    let Some(disk) = SmallDisk::mount(folder.path(), "1m") else { return };
     let store = Store::open(folder.path()).unwrap();
     let bytes = vec![7; 2 << 20];
     match store.put(&bytes) {
@@ -124,9 +107,9 @@ fn a_full_disk_is_an_error_and_nothing_else() {
     }
     assert!(!store.has(&Digest::of(&bytes)));
     assert_eq!(std::fs::read_dir(store.tmp()).unwrap().count(), 0, "the part that fitted is gone");
-    assert!(mount("remount,size=8m"));
+    disk.resize("8m");
     let digest = store.put(&bytes).unwrap();
     assert_eq!(store.read(&digest).unwrap(), bytes);
     drop(store);
-    drop(mounted);
+    drop(disk);
 }

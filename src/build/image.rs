@@ -251,7 +251,7 @@ impl Request<'_> {
     fn pull(&self, context: &component::Context, name: &str, task: &Task<'_>) -> Result<Ready> {
         let before = oci::registry::named(self.store, name).ok().flatten();
         let image = oci::registry::pull(self.store, name, &context.registry, task).map_err(|e| {
-            Problem::new(format!("image {name} cannot be had")).because(e).remedy(
+            Problem::new(format!("image {name} is not available")).because(e).remedy(
                 "see that the registry can be reached (proxies too), or leave its container out: --components-off",
             )
         })?;

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::onboard::Onboard;
+use super::profile_arg::ProfileArg;
 use crate::boot::check::check;
 use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
@@ -14,9 +15,8 @@ use std::time::Duration;
 /// Boot a built image in QEMU, with its console in this terminal (Ctrl-A x ends it).
 #[derive(Debug, clap::Args)]
 pub struct BootArgs {
-    /// The profile whose image to boot.
-    #[arg(default_value = "lab", value_name = "PROFILE")]
-    profile: String,
+    #[command(flatten)]
+    profile: ProfileArg,
     /// Words to add to the kernel command line; may be given several times.
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     append: Vec<String>,
@@ -74,7 +74,7 @@ pub fn run(args: BootArgs, context: &Context) -> Result<()> {
     }
     if args.onboard {
         let onboard = Onboard {
-            profile: &args.profile,
+            profile: args.profile.name(),
             smbios: args.smbios.as_deref(),
             misbehave: args.misbehave.as_deref(),
             patience: Duration::from_secs(args.patience),
@@ -85,12 +85,12 @@ pub fn run(args: BootArgs, context: &Context) -> Result<()> {
 }
 
 fn machine(args: &BootArgs, context: &Context) -> Result<Machine> {
-    let out = context.out(&args.profile);
+    let out = context.out(args.profile.name());
     let (kernel, initramfs) = (out.join(image::VMLINUZ), out.join(image::INITRAMFS));
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
             return Err(Problem::usage(format!("there is no {}", file.display()))
-                .remedy(format!("build the image first: hookos build {}", args.profile)));
+                .remedy(format!("build the image first: hookos build {}", args.profile.name())));
         }
     }
     let file = out.join(CMDLINE);

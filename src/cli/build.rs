@@ -1,6 +1,7 @@
 //! `hookos build`: a profile becomes a bootable image.
 
 use super::context::Context;
+use super::profile_arg::ProfileArg;
 use super::render::Face;
 use super::sites::{self, SitesArgs};
 use crate::build::Run;
@@ -27,12 +28,8 @@ use std::path::PathBuf;
 /// alone; out/sites.json has the result of each.
 #[derive(Debug, clap::Args)]
 pub struct BuildArgs {
-    /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
-    #[arg(default_value = "lab", value_name = "PROFILE")]
-    profile: String,
-    /// The profile, as other commands name it.
-    #[arg(long = "profile", value_name = "PROFILE", conflicts_with = "profile")]
-    profile_flag: Option<String>,
+    #[command(flatten)]
+    profile: ProfileArg,
     /// Where the image goes instead of out/PROFILE.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -76,7 +73,7 @@ pub fn run_binaries(args: BinariesArgs, context: &Context) -> Result<()> {
 }
 
 fn run_with(args: BuildArgs, context: &Context, absent: Absent) -> Result<()> {
-    let name = args.profile_flag.as_deref().unwrap_or(&args.profile);
+    let name = args.profile.name();
     let store = context.store()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cancel = super::cancel_on_signals()?;

@@ -1,6 +1,7 @@
 //! `hookos components`: the parts of the OS, made one by one; and their package locks.
 
 use super::context::Context;
+use super::profile_arg::ProfileFlag;
 use super::render::Face;
 use crate::build::image::Request;
 use crate::build::{Run, Stage};
@@ -11,7 +12,7 @@ use crate::site::FieldFlags;
 
 /// Make components, renew their package locks, or list them.
 ///
-/// Without names: every component in components/.
+/// Without names: every component in components/. The profile's settings decide where packages and images come from.
 #[derive(Debug, clap::Args)]
 pub struct ComponentsArgs {
     /// Names of folders in components/.
@@ -26,9 +27,8 @@ pub struct ComponentsArgs {
     /// Only say which components there are.
     #[arg(long)]
     list: bool,
-    /// The profile whose build settings (mirrors) to use.
-    #[arg(long, default_value = "lab", value_name = "PROFILE")]
-    profile: String,
+    #[command(flatten)]
+    profile: ProfileFlag,
     #[command(flatten)]
     fields: FieldFlags,
 }
@@ -54,7 +54,7 @@ pub fn run(args: ComponentsArgs, context: &Context) -> Result<()> {
     if args.list || context.dry_run {
         return list(&chosen, context);
     }
-    let site = context.site(&args.profile, args.fields)?;
+    let site = context.site(args.profile.name(), args.fields)?;
     let store = context.store()?;
     let out = context.root.join("out/components");
     let locks = match (args.update, args.locked) {

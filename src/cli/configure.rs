@@ -1,6 +1,7 @@
 //! `hookos configure`: writes a profile and shows every value with its origin. It never prompts.
 
 use super::context::Context;
+use super::profile_arg::ProfileArg;
 use crate::problem::{Problem, Result};
 use crate::site::config_file;
 use crate::site::files::{self, Found};
@@ -18,9 +19,8 @@ use std::path::{Path, PathBuf};
 /// Nothing is ever asked.
 #[derive(Debug, clap::Args)]
 pub struct ConfigureArgs {
-    /// The profile: a name in profiles/ or in the user's folder, or the path of a file.
-    #[arg(long, short, value_name = "NAME", required_unless_present_any = ["template", "fields_md", "example"])]
-    profile: Option<String>,
+    #[command(flatten)]
+    profile: ProfileArg,
     /// Take the settings of a HookOS `config` file.
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
@@ -57,7 +57,9 @@ pub fn run(args: ConfigureArgs, context: &Context) -> Result<()> {
         return say(&docs::example_profile());
     }
     let env: &Lookup = &Sources::environment;
-    let name = args.profile.as_deref().unwrap_or_default();
+    let name = args.profile.given().ok_or_else(|| {
+        Problem::usage("no profile is named").remedy("hookos configure NAME --cluster-domain DOMAIN")
+    })?;
     let Found { name, path } = files::place_for(&context.root, name, args.user)?;
     let new = !path.exists();
     let mut profile = if new { Profile::new(&name) } else { Profile::load(&path)? };

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::kernel_config as configuration;
+use super::profile_arg::ProfileArg;
 use super::render::Face;
 use crate::build::image::Request;
 use crate::build::kernel::KernelPlace;
@@ -22,9 +23,8 @@ use std::path::PathBuf;
 /// the --config options mean a kernel from source even where the profile says another.
 #[derive(Debug, clap::Args)]
 pub struct KernelArgs {
-    /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
-    #[arg(default_value = "lab", value_name = "PROFILE")]
-    profile: String,
+    #[command(flatten)]
+    profile: ProfileArg,
     /// What compiles it, for this time: auto, docker or host.
     #[arg(long, value_name = "CHOICE", value_parser = ["auto", "docker", "host"], conflicts_with = "kernel-engine")]
     engine: Option<String>,
@@ -69,7 +69,7 @@ pub fn run(args: KernelArgs, context: &Context) -> Result<()> {
         return Err(Problem::usage("a configuration is set up by this machine's own tools, not by Docker")
             .remedy("leave --engine out; what is missing here is said with the packages that have it"));
     }
-    let site = context.site(&args.profile, fields)?;
+    let site = context.site(args.profile.name(), fields)?;
     let store = context.store()?;
     let out = context.out(&site.name);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -108,7 +108,7 @@ pub fn run(args: KernelArgs, context: &Context) -> Result<()> {
                 .item("configuration", |item| configuration::check(&request.source_plan()?, &store, item));
         }
         if args.update {
-            return task.item("pins", |item| update(&request, &args.profile, context, item));
+            return task.item("pins", |item| update(&request, args.profile.name(), context, item));
         }
         let built = request.make_kernel(task)?;
         Ok(Done { text: summary(&built), value: serde_json::json!({ "kernel": built }) })

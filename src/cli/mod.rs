@@ -17,6 +17,7 @@ mod lint;
 mod matrix;
 mod onboard;
 mod probe;
+mod profile_arg;
 mod profiles;
 mod publish;
 mod relay;
@@ -192,3 +193,26 @@ fn cancel_on_signals() -> Result<Cancel> {
 
 #[cfg(test)]
 mod shown_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_names_its_profile_alike() {
+        Cli::command().debug_assert();
+        let parses = |words: &[&str]| Cli::try_parse_from(["hookos"].iter().chain(words)).is_ok();
+        let first = ["build", "binaries", "boot", "configure", "kernel", "probe", "artifact-publish"];
+        for command in first {
+            assert!(parses(&[command]) && parses(&[command, "berlin"]), "{command}");
+            assert!(!parses(&[command, "berlin", "-p", "lab"]), "{command}: two profiles");
+        }
+        for command in first.into_iter().chain(["certs", "components", "stamp"]) {
+            let before: &[&str] = if command == "stamp" { &[command, "image"] } else { &[command] };
+            for flag in ["--profile", "-p"] {
+                assert!(parses(&[before, &[flag, "berlin"]].concat()), "{command} {flag}");
+            }
+        }
+    }
+}

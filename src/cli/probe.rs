@@ -2,6 +2,7 @@
 
 use super::configure::field_named;
 use super::context::Context;
+use super::profile_arg::ProfileArg;
 use super::render::Short;
 use crate::probe::{self, Answer, Limits, endpoints, is_endpoint, target};
 use crate::problem::{Exit, Problem, Result};
@@ -26,9 +27,8 @@ Examples:
   hookos probe berlin --only keycloak_url    one endpoint, with the host for release tokens
   hookos probe berlin --https-proxy http://proxy.example.com:3128    what if?")]
 pub struct ProbeArgs {
-    /// The profile: a name in profiles/ or in the user's folder, or the path of a file.
-    #[arg(default_value = "lab", value_name = "PROFILE")]
-    profile: String,
+    #[command(flatten)]
+    profile: ProfileArg,
     /// Only the endpoints of these fields, such as keycloak_url; may be repeated.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     only: Vec<String>,
@@ -37,7 +37,7 @@ pub struct ProbeArgs {
 }
 
 pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
-    let site = context.site(&args.profile, args.fields)?;
+    let site = context.site(args.profile.name(), args.fields)?;
     let ids = chosen(&site, &args.only)?;
     if context.dry_run {
         let targets = ids.iter().flat_map(|id| target::of_field(&site, *id));

@@ -1,6 +1,7 @@
 //! `hookos push-kernel-ci`, `publish-binaries-ci` and `artifact-publish`: what is built goes to a registry.
 
 use super::context::Context;
+use super::profile_arg::ProfileArg;
 use super::render::Short;
 use crate::build::image::Request;
 use crate::debian::lock::Mode;
@@ -14,12 +15,8 @@ use std::path::{Path, PathBuf};
 /// What the three commands take.
 #[derive(Debug, clap::Args)]
 pub struct PublishArgs {
-    /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
-    #[arg(default_value = "lab", value_name = "PROFILE")]
-    profile: String,
-    /// The profile, as other commands name it.
-    #[arg(long = "profile", value_name = "PROFILE", conflicts_with = "profile")]
-    profile_flag: Option<String>,
+    #[command(flatten)]
+    profile: ProfileArg,
     /// Where the build has left the image, if not in out/PROFILE.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -42,8 +39,7 @@ pub enum What {
 }
 
 pub fn run(args: PublishArgs, what: What, context: &Context) -> Result<()> {
-    let name = args.profile_flag.as_deref().unwrap_or(&args.profile);
-    let site = context.site(name, args.fields)?;
+    let site = context.site(args.profile.name(), args.fields)?;
     let registry = site.text(Id::PublishRegistry).ok_or_else(|| {
         Problem::usage("no registry is named that could be published to").remedy(
             "name it: --publish-registry HOST, HOOKOS_PUBLISH_REGISTRY, or `registry` under [publish] in the profile",

@@ -1,6 +1,7 @@
 //! `hookos stamp`: a published image becomes a site's image.
 
 use super::context::Context;
+use super::profile_arg::ProfileFlag;
 use super::render::Short;
 use crate::build::files::Artifact;
 use crate::build::image::registry;
@@ -28,9 +29,8 @@ pub struct StampArgs {
     /// (registry/repository:tag). Not with --bundle.
     #[arg(value_name = "IMAGE", required_unless_present = "bundle", conflicts_with = "bundle")]
     image: Option<PathBuf>,
-    /// The profile: a name in profiles/ or ~/.config/hookos/profiles/, or a path.
-    #[arg(long, short, default_value = "lab", value_name = "PROFILE")]
-    profile: String,
+    #[command(flatten)]
+    profile: ProfileFlag,
     /// Where the files go instead of out/PROFILE.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub struct StampArgs {
 }
 
 pub fn run(args: StampArgs, context: &Context) -> Result<()> {
-    let site = context.site(&args.profile, args.fields)?;
+    let site = context.site(args.profile.name(), args.fields)?;
     let certificates = certificates::of_site(&site, &context.root, certificates::now())?;
     let out = args.out.unwrap_or_else(|| context.out(&site.name));
     let store = context.store()?;

@@ -4,7 +4,7 @@
 use super::{Finding, Source};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where the tag may stand: the head of a file, in bytes.
@@ -23,10 +23,32 @@ struct Rules {
 #[derive(Debug, Deserialize)]
 struct Annotation {
     path: OneOrMore,
+    #[serde(default)]
+    precedence: Precedence,
     #[serde(rename = "SPDX-License-Identifier")]
     licence: Option<OneOrMore>,
     #[serde(rename = "SPDX-FileCopyrightText")]
     copyright: Option<OneOrMore>,
+}
+
+/// What counts where a file says its licence itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Precedence {
+    /// The file's own words.
+    #[default]
+    Closest,
+    /// Both.
+    Aggregate,
+    /// The table.
+    Override,
+}
+
+/// A glob of REUSE.toml with its licences.
+struct Rule {
+    glob: GlobMatcher,
+    precedence: Precedence,
+    licences: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,22 +70,21 @@ impl OneOrMore {
 /// What says the licences of files that do not say it themselves.
 #[derive(Default)]
 pub struct Known {
-    rules: Vec<(GlobMatcher, Vec<String>)>,
-    /// All files, since one may stand beside another for its licence.
-    names: BTreeSet<PathBuf>,
+    rules: Vec<Rule>,
+    /// What each `FILE.license` says of the file that it lies beside.
+    beside: BTreeMap<PathBuf, Vec<String>>,
     /// The licence of the project, if it has one.
     only: Option<String>,
 }
 
 impl Known {
     pub fn of(root: &Path, sources: &[Source]) -> Result<Self, Box<Finding>> {
-        let names: BTreeSet<PathBuf> = sources.iter().map(|source| source.path.clone()).collect();
-        let mut texts = names.iter().filter(|path| path.starts_with("LICENSES"));
+        let mut texts = sources.iter().map(|source| &source.path).filter(|path| path.starts_with("LICENSES"));
         let only = match (texts.next(), texts.next()) {
             (Some(text), None) => text.file_stem().and_then(|name| name.to_str()).map(str::to_owned),
             _ => None,
         };
-        Ok(Self { rules: read(root)?, names, only })
+        Ok(Self { rules: read(root)?, beside: beside(sources), only })
     }
 
     /// The licences of a file. Licences themselves, and what says them of others, need none.
@@ -75,10 +96,18 @@ impl Known {
         {
             return Some(Vec::new());
         }
-        let beside = || self.names.contains(Path::new(&format!("{}.license", path.display()))).then(Vec::new);
-        let of_rules =
-            || self.rules.iter().rev().find(|(glob, _)| glob.is_match(path)).map(|(_, l)| l.clone());
-        identifier(&source.bytes).or_else(beside).or_else(of_rules)
+        // What lies beside a file speaks for it.
+        let own = match self.beside.get(Path::new(&format!("{}.license", path.display()))) {
+            Some(licences) => licences.clone(),
+            None => identifier(&source.bytes).unwrap_or_default(),
+        };
+        let licences = match self.rules.iter().rev().find(|rule| rule.glob.is_match(path)) {
+            Some(rule) if rule.precedence == Precedence::Override => rule.licences.clone(),
+            Some(rule) if rule.precedence == Precedence::Aggregate => [own, rule.licences.clone()].concat(),
+            Some(rule) if own.is_empty() => rule.licences.clone(),
+            _ => own,
+        };
+        (!licences.is_empty()).then_some(licences)
     }
 
     /// A file with the project's licence in its head; none if it has one, or if it is not known how comments look
@@ -109,7 +138,7 @@ pub fn check(root: &Path, sources: &[Source], findings: &mut Vec<Finding>) {
     let mut used = BTreeSet::new();
     let known = Known::of(root, sources).unwrap_or_else(|finding| {
         findings.push(*finding);
-        Known { names: sources.iter().map(|source| source.path.clone()).collect(), ..Known::default() }
+        Known { beside: beside(sources), ..Known::default() }
     });
     for source in sources {
         match known.licences(source) {
@@ -137,8 +166,14 @@ pub fn check(root: &Path, sources: &[Source], findings: &mut Vec<Finding>) {
     }
 }
 
-/// The globs of REUSE.toml with their licences; the last that matches counts.
-fn read(root: &Path) -> Result<Vec<(GlobMatcher, Vec<String>)>, Box<Finding>> {
+/// What files of the name `FILE.license` say.
+fn beside(sources: &[Source]) -> BTreeMap<PathBuf, Vec<String>> {
+    let all = sources.iter().filter(|source| source.path.extension().is_some_and(|e| e == "license"));
+    all.map(|source| (source.path.clone(), identifier(&source.bytes).unwrap_or_default())).collect()
+}
+
+/// The rules of REUSE.toml; the last that matches counts.
+fn read(root: &Path) -> Result<Vec<Rule>, Box<Finding>> {
     let path = root.join(RULES);
     let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Vec::new()) };
     let bad = |message: String| Box::new(Finding::new(Path::new(RULES), None, "licence", message));
@@ -154,7 +189,8 @@ fn read(root: &Path) -> Result<Vec<(GlobMatcher, Vec<String>)>, Box<Finding>> {
         for path in annotation.path.all() {
             let glob = GlobBuilder::new(path).literal_separator(true).build();
             let glob = glob.map_err(|e| bad(e.to_string()))?.compile_matcher();
-            globs.push((glob, licence.all().iter().flat_map(|text| ids(text)).collect()));
+            let licences = licence.all().iter().flat_map(|text| ids(text)).collect();
+            globs.push(Rule { glob, precedence: annotation.precedence, licences });
         }
     }
     Ok(globs)

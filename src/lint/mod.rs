@@ -3,14 +3,14 @@
 //! | rule | looks at | read |
 //! |---|---|---|
 //! | `text` | every text file: trailing blanks, line ends, the last line's end | [`text`] |
-//! | `markdown` | headings, fences, links to files that are not there | [`markdown`] |
+//! | `markdown` | headings, fences, links that lead nowhere | [`markdown`] |
 //! | `licence` | every file has a licence, by the rules of REUSE 3.3 | [`licence`] |
-//! | `definition` | hook.yaml, component.toml, profiles, the list of kernel modules | [`definition`] |
+//! | `definition` | hook.yaml, component.toml, profiles, the list of kernel modules | [`inputs`] |
 //! | `mdl` | Markdown once more, by that program if it is installed | [`tools`] |
 //! | `shellcheck` | our scripts, by that program if it is installed | [`tools`] |
 //! | `reuse` | licences once more, by the REUSE tool if it is installed | [`tools`] |
 
-mod definition;
+mod inputs;
 mod licence;
 mod markdown;
 mod text;
@@ -126,7 +126,7 @@ pub fn lint(root: &Path, fix: bool) -> Result<Report> {
         markdown::check(root, source, &mut report.findings);
     }
     licence::check(root, &sources, &mut report.findings);
-    definition::check(root, &mut report.findings);
+    inputs::check(root, &mut report.findings);
     tools::check(root, &sources, &mut report)?;
     report.findings.sort();
     report.findings.dedup();

@@ -59,6 +59,27 @@ fn markdown_that_leads_astray_is_found() {
     assert_eq!(found(&report, "markdown"), ["a.md:3", "a.md:5", "a.md:5", "a.md:8"]);
 }
 
+/// Each of these once went unseen, or was seen where it is not.
+#[test]
+fn markdown_is_read_as_markdown() {
+    let text = "# T\n\n```sh\n# a comment\n```\n\n[a](#a-comment) [second](#again-1) [third](#again-2)\n\n\
+                ## Again\n\n## Again\n\n[by reference][r] [nowhere][undefined] [in brackets]\n\n\
+                [wrapped\nlink](not.md) ![picture](not.png)\n\n````md\n```\n[in code](no.md)\n````\n\n\
+                [r]: gone.md\n";
+    let folder = project(&[YAML, ("a.md", text)]);
+    let report = lint(folder.path(), false).unwrap();
+    let found: Vec<(usize, &str)> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.rule == "markdown")
+        .map(|finding| (finding.line.unwrap(), finding.message.split(' ').next().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [(7, "#a-comment"), (7, "#again-2"), (13, "gone.md"), (13, "the"), (15, "not.md"), (16, "not.png")]
+    );
+}
+
 #[test]
 fn a_file_has_a_licence_in_its_head_beside_it_or_in_the_rules() {
     let tag = concat!("SPDX-License-", "Identifier");
@@ -124,6 +145,44 @@ fn every_bad_setting_of_a_profile_is_found_at_its_line() {
     let folder = project(&[YAML, REUSE, ("profiles/p.toml", text)]);
     let report = lint(folder.path(), false).unwrap();
     assert_eq!(found(&report, "definition"), ["profiles/p.toml:3", "profiles/p.toml:5", "profiles/p.toml:6"]);
+}
+
+#[test]
+fn rules_take_precedence_as_they_say() {
+    let tag = |licence: &str| format!("# {}{}: {licence}\n", "SPDX-License-", "Identifier");
+    let rule = |path: &str, precedence: &str| {
+        format!(
+            "[[annotations]]\npath = \"{path}\"\nprecedence = \"{precedence}\"\nSPDX-FileCopyrightText = \"us\"\n\
+             SPDX-License-Identifier = \"MIT-{precedence}\"\n"
+        )
+    };
+    let rules = ["closest", "aggregate", "override"].map(|name| rule(&format!("{name}.sh"), name)).concat();
+    let folder = project(&[
+        YAML,
+        (
+            "REUSE.toml",
+            &format!(
+                "version = 1\n{rules}[[annotations]]\npath = [\"*.toml\", \"**/*.yaml\"]\nSPDX-FileCopyrightText = \"us\"\nSPDX-License-Identifier = \"MIT\"\n"
+            ),
+        ),
+        ("closest.sh", &tag("own-closest")),
+        ("aggregate.sh", &tag("own-aggregate")),
+        ("override.sh", &tag("own-override")),
+        ("beside.bin", "x\n"),
+        ("beside.bin.license", &tag("own-beside")),
+        ("silent.bin", "x\n"),
+        ("silent.bin.license", "says nothing\n"),
+    ]);
+    let report = lint(folder.path(), false).unwrap();
+    // No text is there, so that every licence that counts is named.
+    assert_eq!(
+        found(&report, "licence"),
+        ["MIT-aggregate", "MIT-override", "MIT", "own-aggregate", "own-beside", "own-closest"]
+            .map(|name| format!("LICENSES/{name}.txt:0"))
+            .into_iter()
+            .chain(["silent.bin:0".to_owned()])
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, crypto::ring};
 
@@ -269,7 +270,7 @@ fn servers_that_speak_something_else_or_nothing() {
     });
     let refused = failure(probe(&format!("{NAME}:{port}"), &[], &ca), Phase::Tls);
     assert!(refused.why.contains("said nothing"), "{refused:?}");
-    assert!(begun.elapsed() >= QUICK.whole && begun.elapsed() < 3 * QUICK.whole, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= QUICK.whole, "{:?}", begun.elapsed());
 
     let port = serve(|mut stream| {
         let _ = stream.read(&mut [0; 100]);
@@ -332,16 +333,24 @@ fn extra_hosts_mean_nothing_to_a_proxy() {
 
 #[test]
 fn endpoints_are_tested_at_the_same_time() {
-    let silent = || serve(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
+    // How many connections are open, and how many were at the same time.
+    let open = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let silent = || {
+        let open = Arc::clone(&open);
+        serve(move |stream| {
+            open.1.fetch_max(open.0.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let _ = std::io::copy(&mut &stream, &mut std::io::sink());
+            open.0.fetch_sub(1, Ordering::SeqCst);
+        })
+    };
     let (a, b) = (silent(), silent());
     let flags =
         [(Id::OnboardingPort, b.to_string()), (Id::OnboardingManagerSvc, "other.test.example".to_owned())];
     let flags: Vec<(Id, &str)> = flags.iter().map(|(id, text)| (*id, text.as_str())).collect();
-    let begun = Instant::now();
     let answers = answers(&site(&format!("{NAME}:{a}"), &flags), &Authority::new("root").bundle());
     assert_eq!(answers.len(), 3);
     assert!(answers.iter().all(|a| a.outcome.failure.is_some()));
-    assert!(begun.elapsed() < QUICK.whole * 2, "{:?}", begun.elapsed());
+    assert!(open.1.load(Ordering::SeqCst) >= 2, "one after the other");
 }
 
 struct Impatient(Instant);
@@ -358,10 +367,9 @@ impl Progress for Impatient {
 fn it_can_be_cancelled() {
     let port = serve(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
     let site = site(&format!("{NAME}:{port}"), &[]);
-    let begun = Instant::now();
     let ca = Authority::new("root").bundle();
-    let done = test(&site, &[Id::KeycloakUrl], &ca, Limits::default(), &Impatient(begun)).unwrap();
-    assert!(done.is_none() && begun.elapsed() < Duration::from_secs(2));
+    let impatient = Impatient(Instant::now());
+    assert!(test(&site, &[Id::KeycloakUrl], &ca, Limits::default(), &impatient).unwrap().is_none());
 }
 
 fn fetch(port: u16) -> Result<chain::Fetched> {

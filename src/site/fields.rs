@@ -728,7 +728,7 @@ pub static FIELDS: &[Field] = &[
         env: "HOOKOS_PUBLISH_REGISTRY",
         kind: Kind::HostPort,
         help: "Registry that images and kernels are published to",
-        more: "Logins are those of `docker login` and `podman login`; docs/registries.md tells of own certificates.",
+        more: "Logins are those of `docker login` and `podman login`; docs/registries.md explains private CAs.",
         example: "registry.example.com:5000",
         ..PLAIN
     },

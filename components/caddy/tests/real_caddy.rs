@@ -233,9 +233,8 @@ async fn upstreams_are_reached_through_the_sites_proxy() {
 async fn the_service_ends_with_caddy_and_caddy_with_the_service() {
     let upstream = upstream::start(&["localhost"]).await;
     let lab = Lab::start(&settings(&format!("localhost:{}", upstream.port)), &upstream.ca, LONG).await;
-    let (offset, started) = (lab.offset, Instant::now());
+    let offset = lab.offset;
     lab.stop().await.0.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(3));
     assert!(std::net::TcpListener::bind(("127.0.0.1", 80 + offset)).is_ok(), "Caddy still listens");
 
     // A port that is taken ends Caddy, and that is an error here.

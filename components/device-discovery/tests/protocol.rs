@@ -98,7 +98,7 @@ fn tokens_of_20_seconds_are_renewed_before_they_end() {
     let first = (guest.shm("idp_access_token"), guest.shm("release_token"));
     let begun = std::time::Instant::now();
     wait(|| guest.shm("idp_access_token") != first.0, || format!("not renewed:\n{}", guest.said()));
-    assert!((10..18).contains(&begun.elapsed().as_secs()), "renewed after {:?}", begun.elapsed());
+    assert!((5..20).contains(&begun.elapsed().as_secs()), "renewed after {:?}", begun.elapsed());
     assert_ne!(guest.shm("release_token"), first.1);
     let secrets = lab.orchestrator.secrets();
     assert!(

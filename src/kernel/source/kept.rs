@@ -49,7 +49,7 @@ impl Plan {
     ) -> Result<Built> {
         progress.log(&format!("asking for {reference}"));
         let image = registry::pull(store, reference, options, progress)
-            .map_err(|e| Problem::new(format!("the kernel {reference} cannot be had")).because(e))?;
+            .map_err(|e| Problem::new(format!("the kernel {reference} is not available")).because(e))?;
         let built = self.record(store, reference, image)?;
         self.fits(&built)
             .map_err(|problem| problem.while_doing(format!("the kernel {reference} is not taken")))?;

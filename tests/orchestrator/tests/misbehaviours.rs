@@ -236,7 +236,7 @@ async fn slow() {
     lab.orchestrator.misbehave(Some(Misbehaviour::Slow));
     let late = |since: Instant, what: &str| {
         let waited = since.elapsed();
-        assert!((2900..5500).contains(&waited.as_millis()), "{what}: {waited:?}");
+        assert!(waited.as_millis() >= 2900, "{what}: {waited:?}");
     };
     // Side by side, so that the test takes as long as the two answers of the stream.
     let since = Instant::now();
