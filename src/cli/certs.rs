@@ -130,7 +130,7 @@ impl Import<'_> {
                 if !is_placeholder(&old) {
                     return Err(Problem::usage("there is a real authority's certificate already")
                         .in_file(&ca_file)
-                        .remedy("move it away if placeholders shall take its place"));
+                        .remedy("move it away if placeholders are to take its place"));
                 }
                 if !self.args.renew {
                     self.accept_placeholders(profile, profile_path, true, &mut done)?;

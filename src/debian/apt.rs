@@ -8,17 +8,18 @@
 //!
 //! The lists of a suite are kept in `<store>/apt/`, one folder for each suite and mirror.
 
-use super::run::{Output, run};
-use super::sources::{self, Archives};
+use super::answer::{parse_uri_line, said};
+use super::host::Host;
+use super::run::run;
+use super::suite::{Suite, has_companions};
 use super::{Error, lock::Package};
 use crate::progress::{Progress, Unit};
 use crate::secret::{mask, mask_urls};
-use crate::store::{Digest, Hasher, Lock, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::store::{Digest, Hasher, Store};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -52,25 +53,6 @@ pub struct Apt {
     settings: Settings,
     host: OnceLock<Host>,
     refreshed: Mutex<BTreeSet<String>>,
-}
-
-/// What is taken over from the host's configuration.
-#[derive(Debug, Clone)]
-struct Host {
-    archives: Archives,
-    acquire: String,
-}
-
-/// One suite's private state, locked for as long as this lives.
-struct Suite {
-    name: String,
-    state: PathBuf,
-    main: String,
-    security: Option<String>,
-    acquire: String,
-    /// Holds the configuration and the downloads of this call.
-    scratch: tempfile::TempDir,
-    _lock: Lock,
 }
 
 impl Apt {
@@ -284,183 +266,6 @@ impl Apt {
     }
 }
 
-impl Suite {
-    /// Its time says when the lists were fetched; its content, `-updates` when that suite exists.
-    fn stamp(&self) -> PathBuf {
-        self.state.join("fetched")
-    }
-
-    fn update(&self, progress: &dyn Progress) -> Result<(), Error> {
-        let _ = fs::remove_file(self.stamp());
-        progress.log(&format!("fetching the package lists of {}", self.name));
-        let mut updates = has_companions(&self.name);
-        let mut waits = 0;
-        loop {
-            let mut command = self.command_for("apt-get", updates)?;
-            command.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
-            let output = run("apt-get", &mut command, progress, || ())?;
-            let failed = |l: &String| l.starts_with("E:") || l.contains("Failed to fetch");
-            if output.ok && !output.complaints.iter().any(failed) {
-                break;
-            }
-            let lines = said(output);
-            // An apt whose starter was killed holds its lock a little longer.
-            if waits < 60 && lines.iter().any(|l| l.contains("Could not get lock")) {
-                waits += 1;
-                std::thread::sleep(Duration::from_secs(1));
-                if progress.cancelled() {
-                    return Err(Error::Cancelled);
-                }
-                continue;
-            }
-            // Old suites have no -updates any more.
-            let absent = format!("{}-updates Release' does not have a Release file", self.name);
-            if updates && lines.iter().any(|l| l.contains(&absent)) {
-                updates = false;
-                continue;
-            }
-            return Err(Error::Update { suite: self.name.clone(), lines });
-        }
-        let path = self.stamp();
-        fs::write(&path, if updates { "-updates" } else { "" }).map_err(|source| Error::Io { path, source })
-    }
-
-    /// That every package is offered at its version.
-    fn check_offered(&self, packages: &[&Package], progress: &dyn Progress) -> Result<(), Error> {
-        let mut command = self.command("apt-cache")?;
-        command.arg("madison").args(packages.iter().map(|p| &p.name));
-        let output = run("apt-cache", &mut command, progress, || ())?;
-        let mut offered: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for line in output.stdout.lines() {
-            let mut columns = line.split('|').map(str::trim);
-            if let (Some(name), Some(version)) = (columns.next(), columns.next()) {
-                let versions = offered.entry(name).or_default();
-                if !versions.contains(&version) {
-                    versions.push(version);
-                }
-            }
-        }
-        for package in packages {
-            let versions = offered.remove(package.name.as_str()).unwrap_or_default();
-            if !versions.contains(&package.version.as_str()) {
-                return Err(Error::Gone {
-                    name: package.name.clone(),
-                    suite: self.name.clone(),
-                    locked: package.version.clone(),
-                    available: versions.into_iter().map(str::to_owned).collect(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn command(&self, program: &'static str) -> Result<Command, Error> {
-        let updates = fs::read_to_string(self.stamp()).is_ok_and(|text| text == "-updates");
-        self.command_for(program, updates)
-    }
-
-    /// Writes the private configuration (in a folder of mode 0700: proxies and mirrors may carry passwords) and
-    /// returns a command that uses it.
-    fn command_for(&self, program: &'static str, updates: bool) -> Result<Command, Error> {
-        let folder = self.scratch.path();
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            let made = fs::write(&path, text);
-            made.map_err(|source| Error::Io { path, source })
-        };
-        let suites = if updates { format!("{0} {0}-updates", self.name) } else { self.name.clone() };
-        let mut sources = stanza(&self.main, &suites);
-        if let Some(security) = &self.security {
-            sources.push_str(&stanza(security, &format!("{}-security", self.name)));
-        }
-        write("own.sources", &sources)?;
-        write("status", "")?;
-        let (own, state) = (folder.display(), self.state.display());
-        let config = format!(
-            "{acquire}\
-             Dir::State \"{state}/\";\nDir::State::lists \"lists/\";\nDir::State::status \"{own}/status\";\n\
-             Dir::Cache \"{state}/cache/\";\nDir::Cache::pkgcache \"pkgcache.bin\";\nDir::Cache::srcpkgcache \"\";\n\
-             Dir::Log \"{own}/\";\nDir::Etc::main \"/dev/null\";\nDir::Etc::parts \"/dev/null\";\n\
-             Dir::Etc::sourcelist \"{own}/own.sources\";\nDir::Etc::sourceparts \"/dev/null\";\n\
-             Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"/dev/null\";\n\
-             Dir::Etc::trusted \"/dev/null\";\nDir::Etc::trustedparts \"/dev/null\";\n\
-             APT::Architecture \"amd64\";\nAPT::Architectures \"amd64\";\nAPT::Default-Release \"\";\n\
-             APT::Install-Recommends \"false\";\nAPT::Install-Suggests \"false\";\n\
-             APT::Sandbox::User \"root\";\nAPT::Color \"0\";\n\
-             Acquire::AllowReleaseInfoChange \"true\";\nAcquire::Languages \"none\";\nAcquire::ForceHash \"SHA256\";\nAcquire::GzipIndexes \"true\";\n\
-             Acquire::AllowInsecureRepositories \"false\";\nAcquire::AllowWeakRepositories \"false\";\n\
-             Acquire::AllowDowngradeToInsecureRepositories \"false\";\n",
-            acquire = self.acquire,
-        );
-        write("apt.conf", &config)?;
-        let mut command = Command::new(program);
-        command
-            .env("APT_CONFIG", folder.join("apt.conf"))
-            .env("LC_ALL", "C.UTF-8")
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        Ok(command)
-    }
-}
-
-impl Host {
-    fn read() -> Result<Self, Error> {
-        let ask = |args: &[&str]| -> Result<String, Error> {
-            let mut command = Command::new("apt-config");
-            command.args(args).env("LC_ALL", "C.UTF-8");
-            let output = run("apt-config", &mut command, &crate::progress::Silent, || ())?;
-            if output.ok { Ok(output.stdout) } else { Err(Error::Answer(said(output).join("; "))) }
-        };
-        let acquire = acquire_settings(&ask(&["dump"])?);
-        let places = ask(&["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"])?;
-        let mut list = PathBuf::from("/etc/apt/sources.list");
-        let mut parts = PathBuf::from("/etc/apt/sources.list.d");
-        for word in shlex::split(&places).unwrap_or_default() {
-            match word.split_once('=') {
-                Some(("LIST", path)) => list = path.into(),
-                Some(("PARTS", path)) => parts = path.into(),
-                _ => {}
-            }
-        }
-        Ok(Self { archives: sources::of_host(&list, &parts)?, acquire })
-    }
-}
-
-/// The lines of `apt-config dump` that say how to reach servers. Retries default to 3.
-fn acquire_settings(dump: &str) -> String {
-    const OURS: [&str; 10] = [
-        "Acquire::IndexTargets",
-        "Acquire::Changelogs",
-        "Acquire::Languages",
-        "Acquire::GzipIndexes",
-        "Acquire::CompressionTypes",
-        "Acquire::ForceHash",
-        "Acquire::AllowInsecureRepositories",
-        "Acquire::AllowWeakRepositories",
-        "Acquire::AllowDowngradeToInsecureRepositories",
-        "Acquire::By-Hash",
-    ];
-    let mut out = String::from("Acquire::Retries \"3\";\nAcquire::http::Timeout \"60\";\n");
-    for line in dump.lines().map(str::trim) {
-        let Some((key, value)) = line.split_once(' ') else { continue };
-        if key.starts_with("Acquire::") && value != "\"\";" && !OURS.iter().any(|o| key.starts_with(o)) {
-            out.push_str(line);
-            out.push('\n');
-        }
-    }
-    out
-}
-
-fn stanza(uri: &str, suites: &str) -> String {
-    format!(
-        "Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nArchitectures: amd64\nSigned-By: {KEYRING}\n\n"
-    )
-}
-
-/// Whether `-updates` and `-security` belong to the suite.
-fn has_companions(suite: &str) -> bool {
-    !suite.contains('-') && !matches!(suite, "sid" | "unstable" | "experimental" | "rc-buggy")
-}
-
 fn checked_mirror(uri: Option<String>, security: bool) -> Result<String, Error> {
     let uri = uri.ok_or(Error::NoMirror { security })?;
     let fine = !uri.contains(char::is_whitespace) && uri.contains(":/") && !uri.contains(['"', '\'']);
@@ -479,34 +284,6 @@ fn check_package(text: &str) -> Result<(), Error> {
         && !version.is_empty()
         && version.bytes().all(fine_version);
     if good { Ok(()) } else { Err(Error::BadPackage(text.to_owned())) }
-}
-
-/// Reads `'URI' NAME_VERSION_ARCH.deb SIZE SHA256:HEX`, a line of `apt-get --print-uris`.
-fn parse_uri_line(line: &str) -> Option<Package> {
-    let (uri, rest) = line.strip_prefix('\'')?.split_once('\'')?;
-    let mut words = rest.split_whitespace();
-    let (file, size, hash) = (words.next()?, words.next()?, words.next()?);
-    let (rest, architecture) = file.strip_suffix(".deb")?.rsplit_once('_')?;
-    let (name, version) = rest.split_once('_')?;
-    Some(Package {
-        name: name.to_owned(),
-        version: percent_decoded(version)?,
-        architecture: architecture.to_owned(),
-        sha256: hash.strip_prefix("SHA256:")?.parse().ok()?,
-        size: size.parse().ok()?,
-        file: percent_decoded(uri.rsplit('/').next()?)?,
-    })
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
-}
-
-fn said(output: Output) -> Vec<String> {
-    let mut lines = output.complaints;
-    lines.dedup();
-    lines.truncate(40);
-    lines
 }
 
 fn bytes_below(folder: &Path) -> u64 {
@@ -531,19 +308,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uri_lines_are_read() {
-        let sha = "ab".repeat(32);
-        let line = format!(
-            "'http://m/x/busybox-static_1.37%2bb9_amd64.deb' busybox-static_1%3a1.37+b9_amd64.deb 9 SHA256:{sha}"
-        );
-        let package = parse_uri_line(&line).unwrap();
-        assert_eq!((package.name.as_str(), package.version.as_str()), ("busybox-static", "1:1.37+b9"));
-        assert_eq!((package.architecture.as_str(), package.size), ("amd64", 9));
-        assert_eq!(package.file, "busybox-static_1.37+b9_amd64.deb");
-        assert!(parse_uri_line("'x' y 1 MD5:00").is_none());
-    }
-
-    #[test]
     fn names_that_apt_would_take_as_something_else_are_refused() {
         for good in ["libc6", "g++", "libstdc++6", "a1=1:2.0~rc1-3+b2"] {
             check_package(good).unwrap();
@@ -551,15 +315,6 @@ mod tests {
         for bad in ["", "a", "-y", "foo-", "foo*", "foo/bar", "Foo", "x y", "ab=", "ab=1 2"] {
             assert!(matches!(check_package(bad), Err(Error::BadPackage(_))), "{bad}");
         }
-    }
-
-    #[test]
-    fn only_ways_to_servers_are_taken_from_the_host() {
-        let dump = "APT::Update::Post-Invoke:: \"rm -rf /\";\nAcquire \"\";\n\
-                    Acquire::http::Proxy \"http://p:1/\";\nAcquire::AllowInsecureRepositories \"1\";\n\
-                    Acquire::IndexTargets::deb::DEP-11::MetaKey \"x\";\nDPkg::Post-Invoke:: \"x\";\n";
-        let kept = acquire_settings(dump);
-        assert!(kept.ends_with("Timeout \"60\";\nAcquire::http::Proxy \"http://p:1/\";\n"), "{kept}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::io::{self, BufReader, Read};
 /// Why a file is not a `.deb` that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("this is no .deb file: {0}")]
+    #[error("this is not a .deb file: {0}")]
     NoDeb(String),
     #[error("the .deb file ends in the middle of {0}")]
     Truncated(String),
@@ -227,7 +227,7 @@ fn member_header(reader: &mut impl Read) -> Result<Option<(String, u64)>, Error>
     let size =
         str::from_utf8(&header[48..58]).ok().map(str::trim).filter(|t| t.bytes().all(|b| b.is_ascii_digit()));
     let size = size.and_then(|text| text.parse().ok());
-    let size = size.ok_or_else(|| Error::NoDeb(format!("the size of member {name:?} is no number")))?;
+    let size = size.ok_or_else(|| Error::NoDeb(format!("the size of member {name:?} is not a number")))?;
     Ok(Some((name, size)))
 }
 

@@ -4,15 +4,17 @@
 //! read nor written: [`apt`] gives every call its own lists, cache, sources and an empty dpkg status.
 //! [`deb`] reads what was fetched, [`lock`] pins it.
 
+mod answer;
 pub mod apt;
 mod contents;
 pub mod control;
 pub mod copyright;
 pub mod deb;
 mod error;
+mod host;
 pub mod lock;
 mod run;
-
 pub mod sources;
+mod suite;
 
 pub use error::Error;

@@ -4,7 +4,8 @@
 use super::docs::comment;
 use super::field::{Field, Kind};
 use super::fields::FIELDS;
-use super::profile::{Extra, Profile, line_column, no_credentials};
+use super::profile::{Extra, Profile, no_credentials};
+use super::reader::line_column;
 use super::resolve::{ResolvedSite, together};
 use super::value::Value;
 use crate::problem::{Problem, Result};

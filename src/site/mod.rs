@@ -4,7 +4,7 @@
 //! |---|---|
 //! | which settings there are | [`fields`] (the table), [`field`] (what a field is), [`value`] (what values are valid) |
 //! | where values come from | [`mod@resolve`] |
-//! | how they are saved | [`profile`], [`migrate`], [`save`], [`files`], [`config_file`] |
+//! | how they are saved | [`profile`], [`reader`], [`migrate`], [`save`], [`files`], [`config_file`] |
 //! | how they become flags and texts | [`flags`], [`docs`] |
 //! | what of them is in the image | [`env_config`], [`segment`] |
 //! | what to do about an error of the floor below | [`remedies`] |
@@ -25,6 +25,7 @@ pub mod pem_file;
 pub mod placeholder;
 pub mod profile;
 pub mod proxies;
+mod reader;
 mod remedies;
 pub mod resolve;
 pub mod save;

@@ -1,6 +1,6 @@
 //! Files of certificates: PEM (RFC 7468) or DER, read with line numbers; private keys are refused.
 
-use super::profile::line_column;
+use super::reader::line_column;
 use crate::problem::{Problem, Result};
 use std::path::Path;
 
@@ -26,7 +26,7 @@ const LARGEST: usize = 4 << 20;
 /// Finds the certificates in a file's bytes. The content of the blocks is not looked at.
 pub fn read(file: &Path, bytes: &[u8]) -> Result<Blocks> {
     if bytes.len() > LARGEST {
-        return Err(Problem::usage("the file is larger than 4 MiB, so it is no certificate").in_file(file));
+        return Err(Problem::usage("the file is larger than 4 MiB, so it is not a certificate").in_file(file));
     }
     let text = String::from_utf8_lossy(bytes);
     // First of all, so that no other problem with the file hides it.

@@ -45,7 +45,7 @@ impl Missing {
         let remedy = format!("set `{service}` under [endpoints] in the profile and build the image again");
         match self {
             Self::NotSet => format!("{service} is not set: {remedy}"),
-            Self::Unusable(value) => format!("{service} is {value:?}, which is no host name: {remedy}"),
+            Self::Unusable(value) => format!("{service} is {value:?}, which is not a host name: {remedy}"),
         }
     }
 }

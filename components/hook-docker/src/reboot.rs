@@ -32,7 +32,7 @@ pub fn watch(folder: &Path, ran_before: bool) {
         };
         notice::warn(
             NAME,
-            &format!("{} was there before any action ran, so it is no request: {told}", file.display()),
+            &format!("{} was there before any action ran, so it is not a request: {told}", file.display()),
         );
     }
     let folder = folder.to_owned();

@@ -57,7 +57,10 @@ pub fn move_to(name: &str, pid: i32) -> io::Result<()> {
 
 fn name_bytes(name: &str) -> io::Result<Vec<u8>> {
     if name.is_empty() || name.len() > NAME_MAX || name.contains(['/', '\0']) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is no interface name")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{name}` is not an interface name"),
+        ));
     }
     Ok([name.as_bytes(), &[0]].concat())
 }

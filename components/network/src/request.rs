@@ -74,7 +74,7 @@ impl Request {
                     ipam.vlan = ipam.vlan.or(request.vlan);
                     request.ipam = Some(ipam);
                 }
-                Err(why) => complaints.push(format!("ipam={text} is of no use, DHCP is tried: {why}")),
+                Err(why) => complaints.push(format!("ipam={text} is invalid, so DHCP is tried: {why}")),
             }
         }
         (request, complaints)

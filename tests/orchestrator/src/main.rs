@@ -124,7 +124,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
                 Ok(how) => orchestrator.misbehave(Some(how)),
                 Err(_) => {
                     let names: Vec<String> = Misbehaviour::ALL.iter().map(|how| how.name()).collect();
-                    eprintln!("{how:?} is no misbehaviour; there are {}", names.join(", "));
+                    eprintln!("{how:?} is not a misbehaviour; accepted: {}", names.join(", "));
                 }
             },
             _ => eprintln!("say `misbehave HOW`, `behave` or `quit`"),

@@ -276,7 +276,7 @@ fn logs(headers: &HeaderMap, body: &[u8], forced: Option<Reply>, shared: &Shared
     let reply = match forced {
         Some(reply) => reply,
         None if worth != Worth::Valid => Reply::new(401, "the token does not hold\n"),
-        None if lines.is_none() => Reply::new(400, "this is no OTLP request\n"),
+        None if lines.is_none() => Reply::new(400, "this is not an OTLP request\n"),
         None => Reply::json(200, &serde_json::json!({})),
     };
     shared.records.add(Event::Logs {
