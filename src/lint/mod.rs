@@ -108,7 +108,7 @@ pub fn lint(root: &Path, fix: bool) -> Result<Report> {
         let licences = licence::Known::of(root, &sources).ok();
         let head = |source: &Source| licences.as_ref()?.headed(source);
         // Last what depends on the bytes of other files.
-        let recipe = |source: &Source| definition::better(root, source);
+        let recipe = |source: &Source| inputs::better(root, source);
         for better in [&head as &dyn Fn(&Source) -> Option<String>, &text::better, &recipe] {
             for source in &mut sources {
                 let Some(text) = better(source) else { continue };

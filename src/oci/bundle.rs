@@ -20,10 +20,11 @@ use super::push;
 use super::registry::{self, parse, pinned};
 use super::repository::{Blob, Content};
 use crate::progress::{Progress, Unit};
+use crate::replace::Replacement;
 use crate::store::{Digest, Key, Store};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -252,13 +253,9 @@ fn write_tar(
     progress: &dyn Progress,
     moved: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = written(to);
-    let file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(&failed)?;
-    let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, file));
+    let mut new = Replacement::of(to, 0o644).map_err(&failed)?;
+    let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, new.file()));
     let mut add = |name: &str, size: u64, content: &mut dyn Read| {
         let mut header = tar::Header::new_ustar();
         header.set_size(size);
@@ -274,11 +271,6 @@ fn write_tar(
         add(&format!("blobs/sha256/{}", blob.digest.hex()), blob.size, &mut open(store, blob)?)?;
         moved(blob.size);
     }
-    let mut file = archive.into_inner().and_then(|buffer| buffer.into_inner().map_err(|e| e.into_error()));
-    if let Ok(file) = &mut file {
-        file.flush().map_err(&failed)?;
-        file.as_file().sync_all().map_err(&failed)?;
-    }
-    let persisted: Result<File, io::Error> = file.and_then(|file| file.persist(to).map_err(|e| e.error));
-    persisted.map(drop).map_err(&failed)
+    archive.into_inner().and_then(|mut buffer| buffer.flush()).map_err(&failed)?;
+    new.place_durably().map_err(&failed)
 }

@@ -8,6 +8,7 @@ use super::import::Error;
 use super::index::{self, Item, Source};
 use crate::initramfs::tree::{Content, Kind, Node, TreePath};
 use crate::progress::Progress;
+use crate::replace::Replacement;
 use crate::store::{Digest, Store};
 use oci_spec::image::{
     Descriptor, DescriptorBuilder, ImageIndex, ImageIndexBuilder, ImageManifest, ImageManifestBuilder,
@@ -247,13 +248,7 @@ pub(super) fn written(path: &Path) -> impl Fn(io::Error) -> Error {
 
 /// Writes a file whole or not at all.
 pub(super) fn put(path: &Path, content: &mut impl Read) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(written(path))?;
-    io::copy(content, file.as_file_mut()).map_err(written(path))?;
-    file.as_file().sync_all().map_err(written(path))?;
-    file.persist(path).map_err(|e| written(path)(e.error))?;
-    Ok(())
+    let mut new = Replacement::of(path, 0o644).map_err(written(path))?;
+    io::copy(content, new.file()).map_err(written(path))?;
+    new.place_durably().map_err(written(path))
 }

@@ -11,7 +11,6 @@
 //! | what a container engine is told of them | [`proxies`] |
 //! | which certificates are taken | [`pem_file`], [`certificates`], [`placeholder`] |
 
-pub use crate::secret;
 pub mod certificates;
 pub mod config_file;
 pub mod docs;

@@ -2,8 +2,8 @@
 
 use super::fields::Id;
 use super::resolve::{Lookup, ResolvedSite, Sources};
-use super::secret;
 use crate::docker::Arguments;
+use crate::secret;
 
 /// Build arguments that every Dockerfile may use without an `ARG`. They stay out of the image, and are no
 /// reason to build again. (docs.docker.com, "Predefined ARGs".)
