@@ -168,6 +168,187 @@ fn a_changed_byte_is_found(root: &Path, store: &Path, out: &Path) {
         fs::write(&path, &whole).unwrap();
     }
     ok(verify());
+    what_does_not_fit_together_is_found(root, store, &copy);
+}
+
+/// A finished image in a folder, to be altered.
+struct Finished<'f> {
+    folder: &'f Path,
+}
+
+impl Finished<'_> {
+    fn read(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.folder.join(name)).unwrap()).unwrap()
+    }
+
+    fn write(&self, name: &str, value: &serde_json::Value) {
+        // As the program writes it, so that nothing but the value differs.
+        let mut text = serde_json::to_vec_pretty(value).unwrap();
+        text.push(b'\n');
+        fs::write(self.folder.join(name), text).unwrap();
+    }
+
+    fn edit(&self, name: &str, edit: &dyn Fn(&mut serde_json::Value)) {
+        let mut value = self.read(name);
+        edit(&mut value);
+        self.write(name, &value);
+    }
+
+    /// Makes the digests of all files in the record fit, as whoever alters a file would.
+    fn fit(&self) {
+        self.edit("manifest.json", &|manifest| {
+            for artifact in manifest["artifacts"].as_array_mut().unwrap() {
+                let bytes = fs::read(self.folder.join(artifact["name"].as_str().unwrap())).unwrap();
+                artifact["bytes"] = bytes.len().into();
+                artifact["sha256"] = Digest::of(&bytes).to_string().into();
+            }
+        });
+    }
+
+    /// Replaces a text in the site's part of the image by one of the same length.
+    fn edit_site(&self, old: &str, new: &str) {
+        assert_eq!(old.len(), new.len());
+        let site = zstd::decode_all(&fs::read(self.folder.join("site.cpio.zst")).unwrap()[..]).unwrap();
+        let at = site.windows(old.len()).position(|window| window == old.as_bytes()).unwrap();
+        let mut other = site.clone();
+        other[at..at + new.len()].copy_from_slice(new.as_bytes());
+        let packed = zstd::encode_all(&other[..], 9).unwrap();
+        let manifest = self.read("manifest.json");
+        let segments = manifest["segments"].as_array().unwrap();
+        let old = segments.last().unwrap()["compressed"].as_u64().unwrap() as usize;
+        let padding = manifest["padding"].as_u64().unwrap() as usize;
+        let mut image = fs::read(self.folder.join(INITRAMFS)).unwrap();
+        let begin = image.len() - padding - old;
+        image.splice(begin..begin + old, packed.iter().copied());
+        fs::write(self.folder.join(INITRAMFS), image).unwrap();
+        fs::write(self.folder.join("site.cpio.zst"), &packed).unwrap();
+        self.edit("manifest.json", &|manifest| {
+            let segment = manifest["segments"].as_array_mut().unwrap().last_mut().unwrap();
+            segment["compressed"] = packed.len().into();
+            segment["digest"] = Digest::of(&packed).to_string().into();
+        });
+    }
+}
+
+/// Each alteration alone, with the digests made to fit.
+fn what_does_not_fit_together_is_found(root: &Path, store: &Path, copy: &Path) {
+    let good: BTreeMap<String, Vec<u8>> =
+        digests(copy).into_keys().map(|name| (name.clone(), fs::read(copy.join(&name)).unwrap())).collect();
+    let image = Finished { folder: copy };
+    let found = |what: &str, named: &str, alter: &dyn Fn()| {
+        alter();
+        image.fit();
+        let output = hookos(root, store, &["verify", copy.to_str().unwrap()]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{what}: {text}");
+        let line = text.lines().find(|line| line.starts_with(&format!("WRONG  {what}:")));
+        assert!(line.is_some_and(|line| line.contains(named)), "{what}, {named}: {text}");
+        for name in digests(copy).into_keys() {
+            match good.get(&name) {
+                Some(bytes) => fs::write(copy.join(name), bytes).unwrap(),
+                None => fs::remove_file(copy.join(name)).unwrap(),
+            }
+        }
+    };
+    let value = |text: &str| serde_json::Value::String(text.to_owned());
+    let sbom = |named: &str, edit: &dyn Fn(&mut serde_json::Value)| {
+        found("components of sbom.cdx.json", named, &|| image.edit("sbom.cdx.json", edit));
+    };
+    let crates = |sbom: &serde_json::Value| {
+        let all = sbom["components"].as_array().unwrap();
+        all.iter()
+            .position(|c| c["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:cargo/")))
+            .unwrap()
+    };
+    sbom("is missing in it", &|sbom| {
+        let at = crates(sbom);
+        sbom["components"].as_array_mut().unwrap().remove(at);
+    });
+    sbom("surplus 1.0", &|sbom| {
+        let part = serde_json::json!({"type": "library", "name": "surplus", "version": "1.0"});
+        sbom["components"].as_array_mut().unwrap().push(part);
+    });
+    sbom("in it, and by the record", &|sbom| {
+        let at = crates(sbom);
+        sbom["components"][at]["properties"][0]["value"] = value("elsewhere");
+    });
+    let statement = |named: &str, edit: &dyn Fn(&mut serde_json::Value)| {
+        found("statement of provenance.intoto.json", named, &|| image.edit("provenance.intoto.json", edit));
+    };
+    statement("surplus.bin", &|statement| {
+        let other = serde_json::json!({"name": "surplus.bin", "digest": {"sha256": "00"}});
+        statement["subject"].as_array_mut().unwrap().push(other);
+    });
+    statement("package ", &|statement| {
+        let inputs =
+            statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array_mut().unwrap();
+        let at = inputs.iter().position(|input| input["annotations"]["kind"] == "package").unwrap();
+        inputs[at]["digest"]["sha256"] = value("00");
+    });
+    statement("endpoints.cluster_domain", &|statement| {
+        let fields = &mut statement["predicate"]["buildDefinition"]["externalParameters"]["fields"];
+        fields["endpoints.cluster_domain"] = value("other.example.com");
+    });
+    statement("builder", &|statement| {
+        statement["predicate"]["runDetails"]["builder"]["id"] = value("urn:other");
+    });
+    found("words of cmdline-x86_64", "init=/bin/sh", &|| {
+        let path = copy.join("cmdline-x86_64");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{} init=/bin/sh\n", text.trim())).unwrap();
+    });
+    for (key, named) in [("files", "files"), ("unpacked", "bytes of files"), ("memory", "bytes in memory")] {
+        found("segments of initramfs-x86_64", named, &|| {
+            image.edit("manifest.json", &|manifest| {
+                let number = manifest["segments"][3][key].as_u64().unwrap();
+                manifest["segments"][3][key] = (number + 1).into();
+            });
+        });
+    }
+    found("segments of initramfs-x86_64", "behind the last segment", &|| {
+        let mut bytes = fs::read(copy.join(INITRAMFS)).unwrap();
+        bytes.extend([0; 512]);
+        fs::write(copy.join(INITRAMFS), bytes).unwrap();
+    });
+    found("release of vmlinuz-x86_64", "9.9.9-other", &|| {
+        image.edit("manifest.json", &|manifest| manifest["kernel"] = value("9.9.9-other"));
+    });
+    found("programs and files in the image", "of the record is not in it", &|| {
+        image.edit("manifest.json", &|manifest| {
+            let inputs = manifest["inputs"].as_array_mut().unwrap();
+            let at = inputs.iter().position(|input| input["kind"] == "program").unwrap();
+            inputs[at]["digest"] = value(&Digest::of(b"another program").to_string());
+        });
+    });
+    let site = |what: &str, named: &str, old: &str, new: &str| {
+        found(what, named, &|| image.edit_site(old, new));
+    };
+    site("etc/hook/site.json", "its profile is lax", "\"profile\": \"lab\"", "\"profile\": \"lax\"");
+    site("etc/hook/site.json", "its kernel is", "\"kernel\": \"5", "\"kernel\": \"6");
+    site("etc/hook/site.json", "its image ", "\"acpid\": \"sha256:", "\"acpix\": \"sha256:");
+    site(
+        "settings in the image",
+        "etc/hook/env_config",
+        "KEYCLOAK_URL=keycloak.lab",
+        "KEYCLOAK_URL=keycloak.lax",
+    );
+    site("settings in the image", "etc/hook/settings", "GETTY=insecure\n", "GETTY=insecure#");
+    site(
+        "certificates in the image",
+        "etc/idp/ca.pem",
+        "-----BEGIN CERTIFICATE-----\nM",
+        "-----BEGIN CERTIFICATE-----\nN",
+    );
+    found("files in hook_x86_64.tar.gz", "surplus.txt", &|| {
+        let script = "tar -xzf hook_x86_64.tar.gz -C ../changed-tar && echo x > ../changed-tar/surplus.txt &&
+            tar -C ../changed-tar -czf hook_x86_64.tar.gz vmlinuz-x86_64 initramfs-x86_64 surplus.txt";
+        fresh("changed-tar");
+        assert!(Command::new("sh").args(["-ec", script]).current_dir(copy).status().unwrap().success());
+    });
+    found("site.cpio.gz", "the record has no such file", &|| {
+        fs::write(copy.join("site.cpio.gz"), "x").unwrap()
+    });
+    ok(hookos(root, store, &["verify", copy.to_str().unwrap()]).output().unwrap());
 }
 
 /// Flips a bit of a file, in a new file: the old one may be linked elsewhere.
