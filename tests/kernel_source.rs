@@ -14,15 +14,11 @@ mod origin;
 mod support;
 #[path = "kernel_source/tarball.rs"]
 mod tarball;
-#[path = "support/terminal.rs"]
-#[allow(dead_code)]
-mod terminal;
 
 use hookos::store::Store;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 use support::{ok, work};
 use tarball::linux;
 
@@ -117,51 +113,6 @@ fn every_option_of_every_configuration_is_met() {
         "{said}"
     );
     assert_eq!(scratch(&project.store), [] as [PathBuf; 0], "the source's folder is taken away");
-}
-
-#[test]
-fn menuconfig_saves_what_was_changed_into_the_file() {
-    let folder = tempfile::tempdir_in(work("kernel-source")).unwrap();
-    let project = Project::new(folder.path());
-    let file = project.root.join("kernel/configs/tiny-5.10.y-x86_64");
-    let before = std::fs::read_to_string(&file).unwrap();
-    let command = project.hookos(&["kernel", "lab", "--config"]);
-    let words: Vec<&str> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|w| w.to_str().unwrap())
-        .collect();
-    let env: Vec<(&str, &str)> = command
-        .get_envs()
-        .map(|(name, value)| (name.to_str().unwrap(), value.unwrap().to_str().unwrap()))
-        .collect();
-    let mut terminal = terminal::Terminal::start((120, 40), folder.path(), &words, &env);
-    terminal.wait_for("the menu", Duration::from_secs(300), |s| s.contents().contains("General setup"));
-    terminal.send("/");
-    terminal.wait("Search Configuration Parameter");
-    terminal.send("MAGIC_SYSRQ\r");
-    terminal.wait("(1)");
-    terminal.send("1");
-    terminal.wait("[ ] Magic SysRq key");
-    terminal.send("y");
-    terminal.wait("[*] Magic SysRq key");
-    // Out of the menus, as often as it takes.
-    for _ in 0..10 {
-        if terminal.text().contains("save your new configuration") {
-            break;
-        }
-        terminal.send("\x1b\x1b");
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    terminal.send("\r");
-    assert_eq!(terminal.end_within(Duration::from_secs(120)), 0, "{}", terminal.text());
-    let text = terminal.text();
-    assert!(text.contains("MAGIC_SYSRQ: built in"), "{text}");
-    let after = std::fs::read_to_string(&file).unwrap();
-    assert!(after.contains("\nCONFIG_MAGIC_SYSRQ=y\n"), "{after}");
-    let kept =
-        |text: &str| text.lines().filter(|l| l.starts_with("# --")).map(str::to_owned).collect::<Vec<_>>();
-    assert!(kept(&after).starts_with(&kept(&before)), "the comments stay: {after}");
-    assert_eq!(scratch(&project.store), [] as [PathBuf; 0]);
 }
 
 #[test]
