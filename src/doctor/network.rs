@@ -239,7 +239,8 @@ mod tests {
         };
         let gone = "http://127.0.0.1:1/v2/".to_owned();
         let answers =
-            ask_all(&[place(&urls), place(&[gone.clone()]), place(&[gone, urls[0].clone()])]).unwrap();
+            ask_all(&[place(&urls), place(std::slice::from_ref(&gone)), place(&[gone, urls[0].clone()])])
+                .unwrap();
         assert_eq!(answers[0], Ok((urls[0].clone(), Some(978_404_645))));
         assert!(answers[1].is_err(), "{answers:?}");
         assert_eq!(answers[2], answers[0]);
