@@ -256,6 +256,62 @@ fn behaviour_25_without_colour_the_choice_can_still_be_seen() {
     assert_eq!(terminal.end(), 0);
 }
 
+/// The bytes between `\x1b[` and `m`: what is said of colours and attributes.
+fn styles(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    let part = |part: &str| {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+        (part[end..].starts_with('m')).then(|| part[..end].to_owned())
+    };
+    text.split("\x1b[").skip(1).filter_map(part).collect()
+}
+
+#[test]
+fn behaviour_25_the_console_of_linux_gets_ascii_and_its_sixteen_colours() {
+    let place = Place::new();
+    let mut terminal = place.start_with(BIG, &[HOOKOS], &[("TERM", "linux"), ("LANG", "C")]);
+    terminal.wait("Profiles");
+    terminal.wait("> ");
+    terminal.send("\x1b[B\r");
+    terminal.wait("Step 1/7: Endpoints");
+    terminal.send("\x0e");
+    terminal.wait("Step 2/7: Network");
+    // The keys of that console.
+    terminal.send("\x1b[B\x1b[B");
+    terminal.send("q");
+    terminal.wait("not saved");
+    assert!(terminal.raw().is_ascii(), "its font has no other signs");
+    let styles = styles(&terminal.raw());
+    assert!(!styles.is_empty());
+    for style in styles {
+        let codes: Vec<u16> = style.split(';').filter_map(|code| code.parse().ok()).collect();
+        // 38;5;N with N below 16 is one of the sixteen; a background is never set, so that light ones work.
+        assert!(!codes.contains(&2) || !matches!(codes[..], [38 | 48, 2, ..]), "true colour: {style}");
+        assert!(!matches!(codes[..], [38, 5, n, ..] if n > 15), "none of the sixteen: {style}");
+        let background = |code: &u16| matches!(code, 40..=47 | 48 | 100..=107);
+        assert!(!codes.first().is_some_and(background), "a background: {style}");
+    }
+    terminal.signal(Signal::TERM);
+    assert_eq!(terminal.end(), 143);
+    terminal.is_given_back();
+}
+
+#[test]
+fn behaviour_25_a_dumb_terminal_and_a_screen_reader_get_lines() {
+    for (name, value) in [("TERM", "dumb"), ("ACCESSIBLE", "1")] {
+        let place = Place::new();
+        let mut terminal = place.start_with(BIG, &[HOOKOS], &[(name, value)]);
+        terminal.wait("Site:");
+        terminal.send("lab\r");
+        terminal.wait("Step 1 of 7: Endpoints");
+        terminal.wait("Cluster domain [lab.example.com, profile lab]:");
+        terminal.send("!\r");
+        assert_eq!(terminal.end(), 0, "{name}");
+        assert!(!terminal.raw().contains(&0x1b), "{name}: no escape sequence is sent");
+        assert!(terminal.raw().is_ascii(), "{name}: nothing is drawn");
+    }
+}
+
 /// Answers a question and waits for what comes of it.
 #[track_caller]
 fn answer(terminal: &mut Terminal, line: &str, then: &str) {

@@ -9,9 +9,7 @@ use crate::kernel::image::Built;
 use crate::kernel::source::{self, Compiler, Source};
 use crate::kernel::{debian, source::Plan};
 use crate::oci::credentials::Credentials;
-use crate::oci::import::Error;
 use crate::oci::registry;
-use crate::oci::repository::Repository;
 use crate::problem::{Exit, Problem, Result};
 use crate::progress::{Progress, Silent};
 use crate::site::{Id, KernelSource, ResolvedSite, Value, proxies};
@@ -136,60 +134,6 @@ impl Request<'_> {
         Some(plan.hindrance()?.while_doing(format!("the kernel {} needs Docker{unless}", plan.tag)))
     }
 
-    /// What this machine has: Debian's kernel and the one from source. Asks nobody.
-    pub fn kernels_here(&self) -> Vec<KernelPlace> {
-        let place = |name, version: String, stored: bool, otherwise: &str| {
-            let state = if stored { "in the store" } else { otherwise };
-            KernelPlace { name, has: format!("{version}, {state}") }
-        };
-        let mut all = Vec::new();
-        if let Ok(plan) = self.kernel_plan(self.site.list(Id::ModuleGroupsOff)) {
-            let stored = plan.find(self.store).is_some();
-            all.push(place("Debian", plan.version().to_owned(), stored, "to be fetched as packages"));
-        }
-        if let Ok(plan) = self.source_plan() {
-            let stored = matches!(self.stored(&plan), Ok(Some(_)));
-            all.push(place("source", plan.tag, stored, "not in the store"));
-        }
-        all
-    }
-
-    /// What the release service and kernel.org (or the mirror) have for a kernel from source, asked once.
-    pub fn kernels_elsewhere(&self) -> Vec<KernelPlace> {
-        let Ok(plan) = self.source_plan() else { return Vec::new() };
-        let service = match plan.reference() {
-            None => "none is named: oci_release_svc, or `repository` under [kernel]".to_owned(),
-            Some(reference) => match self.peek(&reference, &plan.tag) {
-                Ok(true) => format!("has {reference}"),
-                Ok(false) => format!("does not have {reference}"),
-                Err(why) => format!("cannot be asked for {reference}: {why}"),
-            },
-        };
-        let mirror = self.site.text(Id::KernelMirror).unwrap_or_default();
-        let newest = match source::download::newest_point(&mirror, &plan.settings, &Silent) {
-            Ok(point) => {
-                let series = &plan.settings.series;
-                format!("newest of {series} is {series}.{point}; chosen is {}", plan.settings.version())
-            }
-            Err(problem) => format!("cannot be asked: {}", problem.what()),
-        };
-        vec![
-            KernelPlace { name: "release service", has: service },
-            KernelPlace { name: "kernel.org", has: newest },
-        ]
-    }
-
-    /// Whether a registry has a tag, or in one line why it cannot say.
-    fn peek(&self, reference: &str, tag: &str) -> std::result::Result<bool, String> {
-        let options = self.registry().map_err(|problem| problem.what().to_owned())?;
-        let found = Repository::reading(reference, &options, &Silent).and_then(|there| there.peek(tag));
-        match found {
-            Ok(found) => Ok(found.is_some()),
-            Err(Error::Refused { why, .. }) => Err(why),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
     /// The kernel of the site. What the store has costs no network.
     pub(super) fn kernel(&self, task: &Task<'_>, absent: Absent) -> Result<Built> {
         let settled = |item: &Task<'_>, built: Built| {
@@ -239,7 +183,7 @@ impl Request<'_> {
     }
 
     /// The kernel of a plan, if the store has it. One that was pulled must be signed where that is asked for.
-    fn stored(&self, plan: &Plan) -> Result<Option<Built>> {
+    pub(super) fn stored(&self, plan: &Plan) -> Result<Option<Built>> {
         let Some((name, built)) = plan.named(self.store) else { return Ok(None) };
         let trusted =
             !built.was_pulled() || registry::is_trusted(self.store, &name, &built.image, &self.registry()?)?;

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod provenance;
 pub mod published;
 pub mod record;
+pub mod releases;
 pub mod run;
 pub mod sbom;
 mod selection;

@@ -104,6 +104,12 @@ impl Request<'_> {
         self.find_kernel().1
     }
 
+    /// Whether each of these components can be made here and now. Compiles and fetches nothing.
+    pub fn sources(&self, components: &[component::Definition]) -> Result<Vec<component::Sources>> {
+        let context = self.context()?;
+        Ok(components.iter().map(|definition| component::sources(&context, definition)).collect())
+    }
+
     /// What a build would do and leave. Makes nothing, and asks nobody but the Docker engine, if a component
     /// needs one.
     pub fn forecast(&self) -> Result<Forecast> {

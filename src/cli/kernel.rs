@@ -5,12 +5,13 @@ use super::kernel_config as configuration;
 use super::profile_arg::ProfileArg;
 use super::render::Face;
 use crate::build::image::Request;
-use crate::build::kernel::KernelPlace;
+use crate::build::releases::Release;
 use crate::build::{Run, Stage};
 use crate::debian::apt::Apt;
 use crate::debian::lock::Mode;
 use crate::kernel::image::Built;
 use crate::kernel::recipe::Recipe;
+use crate::kernel::series::{SERIES, Series};
 use crate::kernel::source::{Source, download, tarball};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress;
@@ -53,6 +54,27 @@ pub struct KernelArgs {
     fields: FieldFlags,
 }
 
+/// Where kernels can be had: the one that is chosen, and others to choose.
+fn places(request: &Request<'_>, context: &Context) -> Result<()> {
+    let all = request.kernels_here().with(&request.kernels_elsewhere());
+    let mut lines: Vec<String> =
+        all.places.iter().map(|place| format!("{:<16} {}", place.name, place.has)).collect();
+    lines.push("releases, and who has them:".to_owned());
+    let release = |r: &Release| {
+        let end = Series::of(&r.version).map_or_else(String::new, |series| series.end_text());
+        format!("  {:<14} until {end:<15} {}", r.version, r.places.join(", "))
+    };
+    lines.extend(all.releases.iter().map(release));
+    lines.push("long-term series (kernel/configs has those that can be compiled):".to_owned());
+    let series = |series: &Series| {
+        let newest = all.newest.get(series.name);
+        let newest = newest.map_or_else(String::new, |point| format!("newest {}.{point}", series.name));
+        format!("  {:<14} until {:<15} {newest}", series.name, series.end_text()).trim_end().to_owned()
+    };
+    lines.extend(SERIES.iter().map(series));
+    context.answer(&all, &lines.join("\n"))
+}
+
 pub fn run(args: KernelArgs, context: &Context) -> Result<()> {
     let mut fields = args.fields;
     if let Some(engine) = &args.engine {
@@ -89,11 +111,7 @@ pub fn run(args: KernelArgs, context: &Context) -> Result<()> {
         return configuration::change(&request.source_plan()?, &store, context);
     }
     if args.places {
-        let mut places = request.kernels_here();
-        places.extend(request.kernels_elsewhere());
-        let line = |place: &KernelPlace| format!("{:<16} {}", place.name, place.has);
-        let text: Vec<String> = places.iter().map(line).collect();
-        return context.answer(&places, &text.join("\n"));
+        return places(&request, context);
     }
     if context.dry_run {
         return forecast(&request, context);

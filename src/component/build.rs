@@ -137,7 +137,7 @@ impl Context {
     }
 
     /// Our own programs, if the store has all of them.
-    fn programs_here(&self, wanted: &[Wanted]) -> Result<Option<Vec<Program>>> {
+    pub(super) fn programs_here(&self, wanted: &[Wanted]) -> Result<Option<Vec<Program>>> {
         if wanted.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -183,7 +183,7 @@ pub struct Prepared {
     pub reused: bool,
 }
 
-fn wanted(definition: &Definition) -> Vec<Wanted> {
+pub(super) fn wanted(definition: &Definition) -> Vec<Wanted> {
     Own::of(&definition.source).wanted()
 }
 

@@ -16,8 +16,10 @@ mod own;
 mod packages;
 mod pulled;
 mod recipe;
+mod sources;
 mod values;
 mod workspace;
 
 pub use build::{Built, Context, CrateRecord, Input, PackageRecord, build_one, find, prepare};
 pub use definition::{Definition, Source, Stage, load, load_all};
+pub use sources::{Sources, sources};

@@ -13,15 +13,15 @@ use super::host::Host;
 use super::run::run;
 use super::suite::{Suite, has_companions};
 use super::{Error, lock::Package};
-use crate::progress::{Progress, Unit};
+use crate::progress::{Progress, Silent, Unit};
 use crate::secret::{mask, mask_urls};
 use crate::store::{Digest, Hasher, Store};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Debian's archive keys, as the package `debian-archive-keyring` installs them.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -53,6 +53,7 @@ pub struct Apt {
     settings: Settings,
     host: OnceLock<Host>,
     refreshed: Mutex<BTreeSet<String>>,
+    answers: Mutex<BTreeMap<String, Result<(), String>>>,
 }
 
 impl Apt {
@@ -63,6 +64,7 @@ impl Apt {
             settings: settings.clone(),
             host: OnceLock::new(),
             refreshed: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -146,6 +148,42 @@ impl Apt {
             result = self.download(&suite, &missing, progress);
         }
         result
+    }
+
+    /// Whether the archive of a suite can be reached: its lists are not an hour old, or its `InRelease` file
+    /// comes now. Otherwise says why not, in one line. Asked once in the life of this [`Apt`].
+    pub fn answers(&self, suite: &str) -> Result<(), String> {
+        // Whoever comes meanwhile waits for the same answer.
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = answers.get(suite) {
+            return known.clone();
+        }
+        let answer = self.ask(suite);
+        answers.insert(suite.to_owned(), answer.clone());
+        answer
+    }
+
+    fn ask(&self, suite: &str) -> Result<(), String> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let said = |error: Error| error.to_string();
+        let suite = self.open(suite).map_err(said)?;
+        if suite.age().is_some_and(|age| age < HOUR) {
+            return Ok(());
+        }
+        // apt's own downloader: with the host's proxies and certificates.
+        let mut command = suite.command("/usr/lib/apt/apt-helper").map_err(said)?;
+        for option in ["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"] {
+            command.args(["-o", option]);
+        }
+        let uri = format!("{}/dists/{}/InRelease", suite.main.trim_end_matches('/'), suite.name);
+        command.arg("download-file").arg(&uri).arg(suite.scratch.path().join("InRelease"));
+        let output = run("apt-helper", &mut command, &Silent, || ()).map_err(said)?;
+        if output.ok {
+            return Ok(());
+        }
+        let why = output.complaints.last().map_or("no reason is given", String::as_str);
+        let why = why.trim_start_matches("E: ").trim_end_matches('.');
+        Err(format!("{} does not answer: {why}", mask(&suite.main)))
     }
 
     fn download(&self, suite: &Suite, missing: &[&Package], progress: &dyn Progress) -> Result<(), Error> {
@@ -248,11 +286,7 @@ impl Apt {
     }
 
     fn refresh(&self, suite: &Suite, freshness: Freshness, progress: &dyn Progress) -> Result<(), Error> {
-        let age = fs::metadata(suite.stamp())
-            .and_then(|m| m.modified())
-            .ok()
-            .map(|then| SystemTime::now().duration_since(then).unwrap_or(Duration::MAX));
-        let fresh = match (age, freshness) {
+        let fresh = match (suite.age(), freshness) {
             (None, _) => false,
             (Some(_), Freshness::Any) => true,
             (Some(age), Freshness::Within(limit)) => age <= limit || self.is_refreshed(suite),

@@ -10,7 +10,7 @@ use crate::store::Lock;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// One suite's private state, locked for as long as this lives.
 pub(super) struct Suite {
@@ -28,6 +28,12 @@ impl Suite {
     /// Its time says when the lists were fetched; its content, `-updates` when that suite exists.
     pub(super) fn stamp(&self) -> PathBuf {
         self.state.join("fetched")
+    }
+
+    /// How old the lists are; none if there are none.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let then = fs::metadata(self.stamp()).and_then(|m| m.modified()).ok()?;
+        Some(SystemTime::now().duration_since(then).unwrap_or(Duration::MAX))
     }
 
     pub(super) fn update(&self, progress: &dyn Progress) -> Result<(), Error> {

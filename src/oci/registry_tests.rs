@@ -52,6 +52,8 @@ impl Server {
             (format!("/v2/a/b/manifests/{}", Digest::of(&index)), index.clone()),
             ("/v2/a/b/manifests/latest".to_owned(), manifest.clone()),
             ("/v2/a/b/manifests/all".to_owned(), index),
+            ("/v2/a/b/tags/list".to_owned(), br#"{"name": "a/b", "tags": ["5.10.1-x", "latest"]}"#.to_vec()),
+            ("/v2/a/none/tags/list".to_owned(), br#"{"name": "a/none", "tags": null}"#.to_vec()),
             (format!("/v2/a/b/blobs/{}", Digest::of(&config)), config),
             (layer_path.clone(), layer),
         ]);
@@ -105,6 +107,18 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 const MANIFEST: &str = "/v2/a/b/manifests/latest";
+
+#[test]
+fn a_repository_tells_its_tags() {
+    let server = Server::start();
+    let tags = |reference: &str| Repository::open(reference, &server.options(), &Silent).unwrap().tags();
+    assert_eq!(tags(&server.reference()).unwrap(), ["5.10.1-x", "latest"]);
+    for empty in ["none", "absent"] {
+        assert_eq!(tags(&format!("{}/a/{empty}", server.host())).unwrap(), [] as [String; 0]);
+    }
+    server.fail("/v2/a/b/tags/list", &[Fault::Status(403)]);
+    assert!(tags(&server.reference()).is_err(), "a refusal is no empty list");
+}
 
 #[test]
 fn transient_failures_are_tried_again_and_a_pulled_reference_is_not_asked_for() {

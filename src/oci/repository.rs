@@ -153,6 +153,21 @@ impl<'a> Repository<'a> {
         self.get_manifest(self.tag(), 0).map_err(self.refused(self.reference.whole()))
     }
 
+    /// The tags that the repository says it has.
+    pub fn tags(&self) -> Result<Vec<String>, Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            tags: Option<Vec<String>>,
+        }
+        let mut tags = Vec::new();
+        for page in self.pages("tags/list")?.unwrap_or_default() {
+            let bad = |e: serde_json::Error| self.refused(self.name())(Fault::lasting(e.to_string()));
+            let list: List = serde_json::from_slice(&page).map_err(bad)?;
+            tags.extend(list.tags.unwrap_or_default());
+        }
+        Ok(tags)
+    }
+
     /// A document below the repository, of at most 4 MiB; none where there is none.
     pub(super) fn document(&self, below: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.pages(below)?.map(|pages| pages.concat()))

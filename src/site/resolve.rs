@@ -339,7 +339,8 @@ impl Getty {
 }
 
 /// Where the kernel comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KernelSource {
     /// Debian's prebuilt package.
     Debian,

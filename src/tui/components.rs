@@ -84,6 +84,7 @@ mod tests {
             role: role.map(str::to_owned),
             source: "packages".to_owned(),
             available: true,
+            state: String::new(),
             container: container.map(str::to_owned),
             fixed: name == "init",
             bytes: None,

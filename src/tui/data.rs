@@ -1,8 +1,8 @@
 //! What effects answer with: facts about the world, ready for a screen.
 
-use crate::build::kernel::KernelPlace;
 use crate::build::plan;
 use crate::build::record::{RunRecord, Took};
+use crate::build::releases::Releases;
 use crate::kernel::report::Amount;
 use crate::probe::Answer;
 use crate::problem::Problem;
@@ -135,8 +135,10 @@ pub struct ComponentEntry {
     pub role: Option<String>,
     /// What it is made from: packages, an image, a Dockerfile.
     pub source: String,
-    /// Whether its sources are at hand.
+    /// Whether it can be made here and now.
     pub available: bool,
+    /// Why, in a sentence.
+    pub state: String,
     /// The name of its container in the image definition: it is in unless that is left out.
     pub container: Option<String>,
     /// Part of the root file system itself, so it cannot be left out.
@@ -158,6 +160,8 @@ pub struct Planned {
     pub rows: Vec<plan::Row>,
     /// The last run that made an image, to compare with.
     pub last: Option<RunRecord>,
+    /// Bytes of all files, by those that are there now.
+    pub bytes: Option<u64>,
 }
 
 impl Planned {
@@ -190,9 +194,21 @@ pub struct Begun {
     pub flags: FlagValues,
 }
 
-/// The kernel that an image gets, and what could be in it.
+/// The kernel that an image gets, and what else it could be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernels {
+    /// What the settings say; they may ask for one that cannot be made.
+    pub chosen: Result<ChosenKernel, Problem>,
+    /// What this machine has.
+    pub here: Releases,
+    /// The configurations in kernel/configs, as name and series.
+    pub configurations: Vec<(String, String)>,
+    pub groups: Vec<GroupEntry>,
+}
+
+/// The kernel that an image gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChosenKernel {
     /// As in `5.10.262-1`.
     pub version: String,
     /// Where it comes from, in words.
@@ -201,9 +217,6 @@ pub struct Kernels {
     pub stored: bool,
     /// Its name in a registry.
     pub tag: String,
-    /// What this machine has.
-    pub places: Vec<KernelPlace>,
-    pub groups: Vec<GroupEntry>,
 }
 
 /// A group of kernel modules.

@@ -12,6 +12,7 @@ pub mod data;
 pub mod draft;
 pub mod effects;
 pub mod form;
+pub mod ground;
 mod kernels;
 pub mod keys;
 pub mod line;

@@ -1,7 +1,7 @@
 //! Everything that the screen shows, as pure data: no clock, no file, no terminal.
 
 use super::build::{ResultState, Trial, Watch};
-use super::check::Check;
+use super::check::{Check, Waiting};
 use super::data::{Certificates, ComponentEntry, Kernels, Pending, Planned, Sites, Tested};
 use super::form::{Environment, Form};
 use super::keys::{Action, Context};
@@ -9,6 +9,7 @@ use super::overlay::Overlay;
 use super::rows::{self, Row};
 use super::step::{State, Step};
 use super::theme::{Role, Theme};
+use crate::build::releases::Releases;
 use crate::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ pub struct Site {
     focus: BTreeMap<Step, Row>,
     /// The step that a person was told the problems of and has changed nothing on since.
     pub insist: Option<Step>,
+    /// Steps whose problems a person was told of: they stand above its fields.
+    pub told: BTreeSet<Step>,
     /// Secrets are shown.
     pub reveal: bool,
     pub probe: Check<crate::problem::Result<Tested>>,
@@ -93,7 +96,7 @@ pub struct Site {
     pub components: Check<Result<Vec<ComponentEntry>, Problem>>,
     pub kernels: Check<Result<Kernels, Problem>>,
     /// What the release service and kernel.org have.
-    pub elsewhere: Check<Result<Vec<crate::build::kernel::KernelPlace>, Problem>>,
+    pub elsewhere: Check<Result<Releases, Problem>>,
     pub plan: Check<Result<Planned, Problem>>,
     /// Warnings of opening it: unknown keys, an old format.
     pub warnings: Vec<Problem>,
@@ -114,6 +117,7 @@ impl Site {
             review: BTreeMap::new(),
             focus: BTreeMap::new(),
             insist: None,
+            told: BTreeSet::new(),
             reveal: false,
             probe: Check::default(),
             certificates: Check::default(),
@@ -134,6 +138,31 @@ impl Site {
     /// Another number after each change of what would be saved.
     pub fn revision(&self) -> (u64, u64) {
         (self.form.revision(), self.takes)
+    }
+
+    /// All checks that go on aside.
+    fn checks(&self) -> [&dyn Waiting; 7] {
+        [
+            &self.probe,
+            &self.certificates,
+            &self.fetched,
+            &self.components,
+            &self.kernels,
+            &self.elsewhere,
+            &self.plan,
+        ]
+    }
+
+    /// The checks whose signs are on the screen of the step.
+    pub fn checks_in_sight(&mut self) -> Vec<&mut dyn Waiting> {
+        match self.step {
+            Step::Endpoints => vec![&mut self.probe],
+            Step::Certificates => vec![&mut self.certificates, &mut self.fetched],
+            Step::Kernel => vec![&mut self.kernels, &mut self.elsewhere],
+            Step::Components => vec![&mut self.components],
+            Step::Review => vec![&mut self.plan, &mut self.certificates],
+            Step::Network | Step::Build => Vec::new(),
+        }
     }
 
     /// Whether something would be lost without a draft.
@@ -284,6 +313,12 @@ impl Model {
                     Some(Step::Review) => Some(Context::Review),
                     _ => None,
                 });
+                if matches!(
+                    self.site.as_ref().map(|site| site.step),
+                    Some(Step::Kernel | Step::Components | Step::Review)
+                ) {
+                    contexts.push(Context::Look);
+                }
             }
         }
         contexts
@@ -300,7 +335,9 @@ impl Model {
             Action::PickFile => {
                 matches!(focus, Some(Row::Field(id)) if id.field().kind == crate::site::Kind::Path)
             }
-            Action::NextProblem => self.site.as_ref().is_some_and(|s| s.form.problems().next().is_some()),
+            Action::NextProblem => {
+                self.site.as_ref().is_some_and(|site| Step::ALL.iter().any(|step| site.trouble(*step) > 0))
+            }
             Action::Reveal => self
                 .site
                 .as_ref()
@@ -325,14 +362,7 @@ impl Model {
             || self.watch.as_ref().is_some_and(Watch::moving)
             || self.trial.as_ref().is_some_and(|trial| trial.running() && self.screen == Screen::Machine)
             || self.site.as_ref().is_some_and(|site| {
-                site.probe.moving(now)
-                    || site.certificates.moving(now)
-                    || site.fetched.moving(now)
-                    || site.components.moving(now)
-                    || site.kernels.moving(now)
-                    || site.elsewhere.moving(now)
-                    || site.plan.moving(now)
-                    || site.touched.is_some()
+                site.touched.is_some() || site.checks().iter().any(|check| check.moving(now))
             })
     }
 }

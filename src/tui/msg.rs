@@ -5,6 +5,7 @@ use super::data::{
     Begun, Certificates, ComponentEntry, FileEntry, Kernels, Opened, Pending, Planned, Sites, Tested,
 };
 use super::draft::Draft;
+use crate::build::releases::Releases;
 use crate::build::{Event, plan};
 use crate::problem::{Problem, Result};
 use crate::site::certificates::Bundle;
@@ -45,7 +46,7 @@ pub enum Msg {
     Components(u64, Result<Vec<ComponentEntry>>),
     Kernels(u64, Result<Box<Kernels>>),
     /// What places that must be asked have for the kernel.
-    KernelsElsewhere(u64, Result<Vec<crate::build::kernel::KernelPlace>>),
+    KernelsElsewhere(u64, Result<Releases>),
     Planned(u64, Result<Box<Planned>>),
     Compared(Result<Vec<String>>),
     /// A run has begun, or is found; or there is none.

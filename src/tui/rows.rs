@@ -2,23 +2,30 @@
 //!
 //! Screens are lists of rows over the table of fields: a new field is a new row without a word here.
 
+use super::check::Check;
+use super::data::Kernels;
 use super::form::capital;
+use super::ground::Ground;
 use super::keys::Action;
 use super::model::{Model, Screen, Site};
 use super::step::Step;
 use super::theme::Role;
 use crate::build::plan::State as Work;
 use crate::build::record::RunRecord;
-use crate::kernel::series::Series;
-use crate::site::{FIELDS, Field, Id, Section};
-use crate::words::{about, ago, count_of};
+use crate::kernel::series::{SERIES, Series};
+use crate::site::field::Default;
+use crate::site::{FIELDS, Field, Id, KernelSource, Origin, Section};
+use crate::words::{about, ago, count_of, size};
+use std::time::Duration;
+
+/// The first of the ways to other certificates.
+pub const PASTE: &str = "Paste certificates";
 
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
-    Heading(String),
-    /// Work that goes on.
-    Busy(String),
+    /// A title, and what work goes on below it.
+    Heading(String, Option<String>),
     /// Text that nothing can be done with.
     Note(Role, String),
     /// A word and a text about it.
@@ -33,6 +40,10 @@ pub enum Row {
     /// A build that goes on.
     Running(String),
     Component(String),
+    /// A kernel that the image could have, by its version.
+    Release(String, KernelSource),
+    /// A field whose value is not usable: leads to it.
+    Problem(Id),
     /// A group of kernel modules, by its slug.
     Group(String),
     /// How an endpoint answered, by its place in the test.
@@ -46,7 +57,7 @@ pub enum Row {
 impl Row {
     /// Whether the focus can stand on it.
     pub fn can_focus(&self) -> bool {
-        !matches!(self, Self::Heading(_) | Self::Busy(_) | Self::Note(..) | Self::Pair(..))
+        !matches!(self, Self::Heading(..) | Self::Note(..) | Self::Pair(..))
     }
 }
 
@@ -60,15 +71,27 @@ pub fn rows(model: &Model) -> Vec<Row> {
 }
 
 fn heading(text: impl Into<String>) -> Row {
-    Row::Heading(text.into())
+    Row::Heading(text.into(), None)
+}
+
+/// A heading over what a check finds. Its sign appears when the check is not quick, and stays long enough to be
+/// read; what was found before stands below meanwhile.
+fn over<T>(text: &str, check: &Check<T>, now: Duration, what: &str) -> Row {
+    let esc = if check.running() { "; Esc cancels" } else { "" };
+    Row::Heading(text.to_owned(), check.busy(now).then(|| format!("{what}{esc}")))
+}
+
+/// What stands in place of an answer that was never had.
+fn unanswered<T>(check: &Check<T>, again: &str) -> Vec<Row> {
+    if check.cancelled {
+        vec![note(format!("Cancelled: nothing is known. {again} looks again."))]
+    } else {
+        Vec::new()
+    }
 }
 
 fn note(text: impl Into<String>) -> Row {
     Row::Note(Role::Muted, text.into())
-}
-
-fn looking() -> Row {
-    Row::Busy("Looking".to_owned())
 }
 
 fn start(model: &Model) -> Vec<Row> {
@@ -114,34 +137,30 @@ fn forms(step: Step) -> Vec<Row> {
 }
 
 fn step(model: &Model, site: &Site) -> Vec<Row> {
-    let mut rows = Vec::new();
+    let mut rows = problems(site);
     match site.step {
         Step::Endpoints => {
             rows.extend(forms(site.step));
-            rows.push(heading("Connection"));
+            rows.push(over("Connection", &site.probe, model.now, "testing"));
             rows.push(Row::Do(Action::TestConnection, "Test the connection".to_owned()));
             rows.extend(connection(model, site));
         }
         Step::Certificates => {
-            rows.push(heading("What the image trusts"));
-            rows.extend(certificates(site));
-            rows.push(heading("Take others"));
-            rows.push(Row::Do(Action::PasteCertificate, "Paste certificates".to_owned()));
+            rows.extend(certificates(model, site));
+            rows.push(over("Take others", &site.fetched, model.now, "fetching the chain"));
+            rows.push(Row::Do(Action::PasteCertificate, PASTE.to_owned()));
             rows.push(Row::Do(Action::TakeCertificate, "Take them from a file".to_owned()));
             rows.push(Row::Do(Action::FetchChain, "Fetch the chain from the orchestrator".to_owned()));
-            if site.fetched.busy(model.now) {
-                rows.push(Row::Busy("Fetching the chain; Esc cancels".to_owned()));
-            }
             rows.push(Row::Do(Action::Placeholder, "Make placeholders, for a trial".to_owned()));
             rows.push(heading("Settings"));
             rows.extend(forms(site.step));
         }
         Step::Components => {
-            rows.push(heading("Components"));
+            rows.push(over("Components", &site.components, model.now, "looking for their sources"));
             match site.components.value() {
                 Some(Ok(entries)) => rows.extend(entries.iter().map(|e| Row::Component(e.name.clone()))),
                 Some(Err(problem)) => rows.push(Row::Note(Role::Error, problem.what().to_owned())),
-                None => rows.push(looking()),
+                None => rows.extend(unanswered(&site.components, "Ctrl-T")),
             }
             rows.extend(forms(site.step));
         }
@@ -163,6 +182,20 @@ fn step(model: &Model, site: &Site) -> Vec<Row> {
     rows
 }
 
+/// The problems of the step that a person has been told of, each to go to.
+fn problems(site: &Site) -> Vec<Row> {
+    let told = |id: &Id| site.told.contains(&site.step) && site.form.problem(*id).is_some();
+    let here = |id: &Id| Step::of(id.field().section) == site.step;
+    let ids: Vec<Id> = site.form.problems().map(|(id, _)| id).filter(|id| here(id) && told(id)).collect();
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![heading(format!("{} on this step", count_of(ids.len() as u64, "problem")))];
+    rows.extend(ids.into_iter().map(Row::Problem));
+    rows.push(heading(site.step.title()));
+    rows
+}
+
 /// How a machine gets its addresses: no field says it, for an image serves many machines.
 fn addresses() -> Vec<Row> {
     let pair = |name: &str, text: &str| Row::Pair(Role::Plain, name.to_owned(), text.to_owned());
@@ -180,58 +213,118 @@ fn addresses() -> Vec<Row> {
     ]
 }
 
-/// Which kernel that is, how long it is looked after, and what is in it.
+/// Which kernel that is, what else it could be, and what is in it.
 fn kernels(model: &Model, site: &Site) -> Vec<Row> {
-    let mut rows = vec![heading("The kernel of the image")];
+    let pair = |role, name: &str, text: String| Row::Pair(role, name.to_owned(), text);
+    let mut rows = vec![over("The kernel of the image", &site.kernels, model.now, "looking")];
     let found = match site.kernels.value() {
-        None => return vec![looking()],
+        None => {
+            rows.extend(unanswered(&site.kernels, "Ctrl-T"));
+            return rows;
+        }
         Some(Err(problem)) => {
             rows.push(Row::Note(Role::Error, problem.what().to_owned()));
             return rows;
         }
         Some(Ok(found)) => found,
     };
-    let stored = if found.stored { "in the store" } else { "to be made; its packages are fetched" };
-    let pair = |role, name: &str, text: String| Row::Pair(role, name.to_owned(), text);
-    rows.push(pair(Role::Plain, "version", format!("{} from {}, {stored}", found.version, found.place)));
-    if let Some(series) = Series::of(&found.version) {
-        let (role, word) = match series.months_left(model.clock()) {
-            i32::MIN..0 => (Role::Error, "ended"),
-            0..7 => (Role::Warn, "ends soon:"),
-            _ => (Role::Plain, "until"),
-        };
-        let text = format!("{} {word} {}, as kernel.org projects", series.name, series.end_text());
-        rows.push(pair(role, "support", text));
+    if site.kernels.is_stale(&Ground::Kernels.of(site)) {
+        rows.push(note("Of the settings before: Enter in the field looks again."));
     }
-    rows.push(pair(Role::Plain, "tag", found.tag.clone()));
-    rows.push(pair(
-        Role::Muted,
-        "",
-        "the version, then a digest of the packages, of modules.list and of the groups below".to_owned(),
-    ));
-    rows.push(heading("Where kernels can be had"));
-    let place = |place: &crate::build::kernel::KernelPlace| pair(Role::Plain, place.name, place.has.clone());
-    rows.extend(found.places.iter().map(place));
-    match site.elsewhere.value() {
-        None => {
-            rows.push(pair(Role::Muted, "elsewhere", "asking the release service and kernel.org".to_owned()))
+    match &found.chosen {
+        Ok(chosen) => {
+            let stored = if chosen.stored { "in the store" } else { "not in the store yet" };
+            rows.push(pair(
+                Role::Plain,
+                "version",
+                format!("{} from {}, {stored}", chosen.version, chosen.place),
+            ));
+            if let Some(series) = Series::of(&chosen.version) {
+                let (role, text) = end(series, model.clock());
+                rows.push(pair(role, "support", format!("{} {text}, by kernel.org's plan", series.name)));
+            }
+            rows.push(pair(Role::Plain, "tag", chosen.tag.clone()));
+            let why = match site.form.site().kernel_source() {
+                KernelSource::Debian => {
+                    "the version, then a digest of the packages, of modules.list and of the groups below"
+                }
+                KernelSource::Source => {
+                    "the version, then a digest of the configuration and of kernel/Dockerfile"
+                }
+            };
+            rows.push(pair(Role::Muted, "", why.to_owned()));
         }
-        Some(Ok(places)) => rows.extend(places.iter().map(place)),
-        Some(Err(problem)) => rows.push(Row::Note(Role::Error, problem.what().to_owned())),
+        Err(problem) => {
+            rows.push(Row::Note(Role::Error, problem.what().to_owned()));
+            let remedy = problem.remedy_text().map(|text| note(format!("Try: {text}")));
+            rows.extend(remedy);
+        }
     }
-    if found.groups.is_empty() {
-        return rows;
-    }
+    rows.extend(releases(model, site, found));
     rows.push(heading("Kernel modules"));
-    rows.extend(found.groups.iter().map(|group| Row::Group(group.slug.clone())));
+    if site.form.site().kernel_source() == KernelSource::Source {
+        rows.push(note(
+            "A kernel from source has the modules of its configuration, all of them: there are no groups to leave out.",
+        ));
+    } else {
+        rows.extend(found.groups.iter().map(|group| Row::Group(group.slug.clone())));
+    }
+    rows
+}
+
+/// When a series ends, and how much that matters.
+fn end(series: &Series, clock: i64) -> (Role, String) {
+    let (role, word) = match series.months_left(clock) {
+        i32::MIN..0 => (Role::Error, "ended:"),
+        0..7 => (Role::Warn, "ends soon:"),
+        _ => (Role::Plain, "until"),
+    };
+    (role, format!("{word} {}", series.end_text()))
+}
+
+/// Releases to choose from, the series that there are, and what each place says.
+fn releases(model: &Model, site: &Site, found: &Kernels) -> Vec<Row> {
+    let pair = |role, name: &str, text: String| Row::Pair(role, name.to_owned(), text);
+    let title = "Kernels to choose from";
+    let what = "asking the release service and kernel.org";
+    let mut rows = vec![over(title, &site.elsewhere, model.now, what)];
+    let there = site.elsewhere.value().and_then(|there| there.as_ref().ok());
+    let all = there.map_or_else(|| found.here.clone(), |there| found.here.clone().with(there));
+    rows.extend(all.releases.iter().map(|release| Row::Release(release.version.clone(), release.from)));
+    if site.elsewhere.cancelled {
+        rows.push(note("Nobody else was asked. Ctrl-T asks."));
+    }
+    if let Some(Err(problem)) = site.elsewhere.value() {
+        rows.push(Row::Note(Role::Error, problem.what().to_owned()));
+    }
+    rows.push(heading("Long-term series, by kernel.org's plan"));
+    for series in SERIES {
+        let (role, text) = end(series, model.clock());
+        let newest = all.newest.get(series.name);
+        let newest = newest.map_or_else(String::new, |point| format!("; newest {}.{point}", series.name));
+        let of_series = found.configurations.iter().filter(|(_, of)| of == series.name);
+        let names: Vec<&str> = of_series.map(|(name, _)| name.as_str()).collect();
+        let config = match names.is_empty() {
+            true => "; no config".to_owned(),
+            false => format!("; configs {}", names.join(", ")),
+        };
+        rows.push(pair(
+            if names.is_empty() { Role::Muted } else { role },
+            series.name,
+            format!("{text}{newest}{config}"),
+        ));
+    }
+    rows.push(heading("Where the chosen kernel can be had"));
+    rows.extend(all.places.iter().map(|place| pair(Role::Plain, place.name, place.has.clone())));
+    if let Some((_, at)) = &site.elsewhere.answer {
+        let ago = ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
+        rows.push(note(format!("Asked {ago}; Ctrl-T asks again.")));
+    }
     rows
 }
 
 /// What the connection test has found, below its row.
 fn connection(model: &Model, site: &Site) -> Vec<Row> {
-    if site.probe.busy(model.now) {
-        return vec![Row::Busy("Testing the connection; Esc cancels".to_owned())];
-    }
     if site.probe.skipped {
         return vec![note("Skipped: nothing of this was tried.")];
     }
@@ -239,27 +332,37 @@ fn connection(model: &Model, site: &Site) -> Vec<Row> {
     let ago = ago(i64::try_from(model.now.saturating_sub(*at).as_secs()).unwrap_or(0));
     let mut rows: Vec<Row> = (0..tested.answers.len()).map(Row::Probe).collect();
     rows.extend(tested.notes.iter().map(|text| note(text.clone())));
-    rows.push(note(format!("Tested {ago}.")));
+    if site.probe.is_stale(&Ground::Probe.of(site)) {
+        let text = format!("Tested {ago}, with settings that have changed since: test again.");
+        rows.push(Row::Note(Role::Warn, text));
+    } else {
+        rows.push(note(format!("Tested {ago}.")));
+    }
     rows
 }
 
-fn certificates(site: &Site) -> Vec<Row> {
+fn certificates(model: &Model, site: &Site) -> Vec<Row> {
+    let mut rows = vec![over("Authorities that the image trusts", &site.certificates, model.now, "reading")];
     match site.certificates.value() {
         Some(Ok(found)) => {
-            let mut rows: Vec<Row> = (0..all_certificates(found).len()).map(Row::Certificate).collect();
+            let (authorities, all) = (found.ca.certificates.len(), all_certificates(found).len());
+            rows.extend((0..authorities).map(Row::Certificate));
+            if all > authorities {
+                rows.push(heading("What the identity provider is checked against"));
+                rows.extend((authorities..all).map(Row::Certificate));
+            }
             rows.extend(found.warnings.iter().map(|w| Row::Note(Role::Warn, w.what().to_owned())));
             if found.placeholder {
                 rows.push(Row::Note(Role::Warn, "Placeholders: the image trusts no real server.".to_owned()));
             }
-            rows
         }
         Some(Err(problem)) => {
-            let mut rows = vec![Row::Note(Role::Error, problem.what().to_owned())];
+            rows.push(Row::Note(Role::Error, problem.what().to_owned()));
             rows.extend(problem.causes().iter().map(|cause| Row::Note(Role::Error, cause.clone())));
-            rows
         }
-        None => vec![looking()],
+        None => rows.extend(unanswered(&site.certificates, "Going to the step (Ctrl-G)")),
     }
+    rows
 }
 
 /// The certificates of an image in the order of [`Row::Certificate`].
@@ -290,7 +393,7 @@ fn review(model: &Model, site: &Site) -> Vec<Row> {
     if let Some(Err(problem)) = site.certificates.value() {
         rows.push(Row::Note(Role::Error, format!("Certificates: {}", problem.what())));
     }
-    rows.push(heading("What is to be done"));
+    rows.push(over("What is to be done", &site.plan, model.now, "looking"));
     rows.extend(plan(site));
     rows.extend(since(model, site));
     rows.push(heading("The same as a command"));
@@ -316,23 +419,33 @@ fn last(site: &Site) -> Option<&RunRecord> {
     site.plan.value()?.as_ref().ok()?.last.as_ref()
 }
 
-/// The value that a field had in the last build, if it has another now.
+/// The value that a field had in the last build, if somebody has changed it. What followed from the cluster
+/// domain then and does so now has not been changed by anybody.
 pub fn before(site: &Site, id: Id) -> Option<String> {
     let field = id.field();
-    let then = last(site)?.fields.get(&field.path());
-    let now = site.form.site().get(id).map(|value| value.shown(field.kind));
-    (then != now.as_ref()).then(|| then.cloned().unwrap_or_default())
+    let then = &last(site)?.fields;
+    let derived = |domain: Option<&str>| field.default_value(domain).map(|value| value.shown(field.kind));
+    let domain = then.get(&Id::ClusterDomain.field().path()).map(String::as_str);
+    let (was, is) = (then.get(&field.path()), site.form.site().get(id).map(|value| value.shown(field.kind)));
+    let followed = matches!(field.default, Default::OfDomain(_)) && was == derived(domain).as_ref();
+    if was == is.as_ref() || (followed && site.form.site().resolved(id).origin == Origin::Domain) {
+        return None;
+    }
+    Some(was.cloned().unwrap_or_default())
 }
 
 /// How this build differs from the last one, and how long it takes by that.
 fn since(model: &Model, site: &Site) -> Vec<Row> {
     let Some(Ok(planned)) = site.plan.value() else { return Vec::new() };
+    let pair = |role, name: &str, text: String| Row::Pair(role, name.to_owned(), text);
+    let bytes = match planned.bytes {
+        Some(bytes) => {
+            pair(Role::Plain, "size", format!("about {}, by the image that is there", size(bytes)))
+        }
+        None => pair(Role::Muted, "size", "not known before the first build".to_owned()),
+    };
     let Some(last) = &planned.last else {
-        return vec![Row::Pair(
-            Role::Muted,
-            "time".to_owned(),
-            "not known before the first build".to_owned(),
-        )];
+        return vec![bytes, pair(Role::Muted, "time", "not known before the first build".to_owned())];
     };
     let ago = ago(model.clock() - last.ended);
     let differs = FIELDS.iter().filter(|f| before(site, f.id).is_some()).count() as u64;
@@ -341,15 +454,12 @@ fn since(model: &Model, site: &Site) -> Vec<Row> {
         n => format!("{} other than now, {ago}", count_of(n, "setting")),
     };
     let time = planned.seconds().map_or_else(|| "not known yet for all of it".to_owned(), about);
-    vec![
-        Row::Pair(Role::Plain, "time".to_owned(), time),
-        Row::Pair(Role::Plain, "last build".to_owned(), differs),
-    ]
+    vec![bytes, pair(Role::Plain, "time", time), pair(Role::Plain, "last build", differs)]
 }
 
 fn plan(site: &Site) -> Vec<Row> {
     let planned = match site.plan.value() {
-        None => return vec![looking()],
+        None => return unanswered(&site.plan, "Ctrl-T"),
         Some(Err(problem)) => return vec![Row::Note(Role::Error, problem.what().to_owned())],
         Some(Ok(planned)) => planned,
     };

@@ -9,6 +9,8 @@ use super::tarball::Tarball;
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::store::{BlobWriter, Digest, Key, KeyMaker, Store};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::Future;
 use std::io::Write as _;
 use std::time::Duration;
@@ -108,11 +110,36 @@ pub(super) fn tarball(
 
 /// The newest point release that a server has, by its signed list.
 pub fn newest_point(base: &str, settings: &Settings, progress: &dyn Progress) -> Result<i64> {
-    let place = folder(base, &settings.series);
+    let series = settings.series.as_str();
+    newest_points(base, settings, &[series], progress)?
+        .remove(series)
+        .ok_or_else(|| Problem::usage(format!("{} has no release of {series}", folder(base, series))))
+}
+
+/// The newest point release of each of these series. The list of the settings' own series has to be had; a
+/// server may lack the others.
+pub fn newest_points(
+    base: &str,
+    settings: &Settings,
+    others: &[&str],
+    progress: &dyn Progress,
+) -> Result<BTreeMap<String, i64>> {
     let keys = Keys::read(&settings.folder.join(KEYS))?;
-    let list = Client::new(progress)?.sums(&place, &keys)?;
-    newest(&list, &settings.series)
-        .ok_or_else(|| Problem::usage(format!("{place} has no release of {}", settings.series)))
+    let client = Client::new(progress)?;
+    let own = folder(base, &settings.series);
+    let mut lists = BTreeMap::from([(own.clone(), client.sums(&own, &keys)?)]);
+    let mut found = BTreeMap::new();
+    for series in others.iter().copied().chain([settings.series.as_str()]) {
+        let list = match lists.entry(folder(base, series)) {
+            Entry::Occupied(list) => list.into_mut(),
+            Entry::Vacant(free) => {
+                let list = client.sums(free.key(), &keys).unwrap_or_default();
+                free.insert(list)
+            }
+        };
+        found.extend(newest(list, series).map(|point| (series.to_owned(), point)));
+    }
+    Ok(found)
 }
 
 fn newest(list: &str, series: &str) -> Option<i64> {

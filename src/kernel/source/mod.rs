@@ -70,6 +70,9 @@ pub struct Settings {
     pub jobs: usize,
 }
 
+/// No series has had as many point releases; the longest had 337 (4.9) when this was written.
+const MOST_POINTS: i64 = 1000;
+
 /// The inputs, read.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -79,6 +82,8 @@ pub struct Plan {
     /// The Dockerfile, with the digest of today's `build.sh`.
     dockerfile: String,
     pub tag: String,
+    /// The end of the tag: what the configuration and the recipe are.
+    recipe: String,
     inputs: Vec<Input>,
 }
 
@@ -116,7 +121,8 @@ impl Plan {
         let mut hasher = Hasher::new();
         hasher.update(&text);
         hasher.update(dockerfile.as_bytes());
-        let tag = format!("{}-{}", settings.version(), &hasher.finish().hex()[..8]);
+        let recipe = hasher.finish().hex()[..8].to_owned();
+        let tag = format!("{}-{recipe}", settings.version());
         let mut inputs = vec![
             input(&config, &text),
             Input { name: DOCKERFILE.to_owned(), sha256: Digest::of(dockerfile.as_bytes()) },
@@ -126,7 +132,29 @@ impl Plan {
         if let Source::File { sha256: Some(sha256), .. } = &settings.source {
             inputs.push(settings.linux(*sha256));
         }
-        Ok(Self { config, dockerfile, tag, inputs, settings })
+        Ok(Self { config, dockerfile, tag, recipe, inputs, settings })
+    }
+
+    /// The same with another point release of kernel.org, to look for.
+    fn with_point(&self, point: i64) -> Self {
+        let source = Source::Mirror(String::new());
+        let settings = Settings { point, source, ..self.settings.clone() };
+        let tag = format!("{}-{}", settings.version(), self.recipe);
+        let linux = format!("linux-{}", self.settings.version());
+        let inputs = self.inputs.iter().filter(|input| input.name != linux).cloned().collect();
+        Self { settings, tag, inputs, ..self.clone() }
+    }
+
+    /// The point releases of the series that the store has, made as this one is.
+    pub fn stored_points(&self, store: &Store) -> Vec<i64> {
+        (0..MOST_POINTS).filter(|point| self.with_point(*point).find(store).is_some()).collect()
+    }
+
+    /// The point release of a tag, if it is of this series and made as this one is.
+    pub fn point_of(&self, tag: &str) -> Option<i64> {
+        let version = tag.strip_suffix(&self.recipe)?.strip_suffix('-')?;
+        let point: i64 = version.strip_prefix(&self.settings.series)?.strip_prefix('.')?.parse().ok()?;
+        (self.with_point(point).tag == tag).then_some(point)
     }
 
     /// What the release service has it under.
@@ -237,14 +265,29 @@ fn input(path: &Path, bytes: &[u8]) -> Input {
     Input { name, sha256: Digest::of(bytes) }
 }
 
-/// Says which configurations there are.
-fn no_config(settings: &Settings, path: &Path, error: std::io::Error) -> Problem {
-    let mut names: Vec<String> = std::fs::read_dir(settings.folder.join("configs"))
+/// The names of the files in `configs` below the kernel's folder, sorted.
+fn config_files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder.join("configs"))
         .map(|entries| {
             entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
         })
         .unwrap_or_default();
     names.sort();
+    names
+}
+
+/// The configurations that there are, as name and series.
+pub fn configurations(folder: &Path) -> Vec<(String, String)> {
+    let parts = |file: &String| {
+        let (name, series) = file.strip_suffix(".y-x86_64")?.rsplit_once('-')?;
+        Some((name.to_owned(), series.to_owned()))
+    };
+    config_files(folder).iter().filter_map(parts).collect()
+}
+
+/// Says which configurations there are.
+fn no_config(settings: &Settings, path: &Path, error: std::io::Error) -> Problem {
+    let names = config_files(&settings.folder);
     Problem::usage(format!("there is no configuration {} for Linux {}", settings.config, settings.series))
         .in_file(path)
         .because(error)
@@ -283,6 +326,13 @@ mod tests {
         // sha256("abc"), FIPS 180-2 appendix B.1.
         assert_eq!(plan.tag, "5.10.228-ba7816bf");
         assert_eq!(plan.reference().unwrap(), "registry.example/hook-kernel:5.10.228-ba7816bf");
+        // Of other point releases, what was made in the same way.
+        assert_eq!(plan.point_of("5.10.259-ba7816bf"), Some(259));
+        for tag in ["5.10.259-00000000", "5.1.259-ba7816bf", "5.10.-ba7816bf", "5.10.07-ba7816bf", "ba7816bf"]
+        {
+            assert_eq!(plan.point_of(tag), None, "{tag}");
+        }
+        assert_eq!(configurations(folder.path()), [("generic".to_owned(), "5.10".to_owned())]);
         // A Dockerfile that names the script changes with it, though nobody has edited it.
         let named = format!("RUN echo \"{}  /kernel/build.sh\" | check", "0".repeat(64));
         write("Dockerfile", &named);

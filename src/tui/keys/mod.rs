@@ -32,6 +32,8 @@ pub enum Context {
     Endpoints,
     Certificates,
     Review,
+    /// Steps that show what the program has looked up.
+    Look,
     /// Nothing to type and no choices: letters and the arrows to the sides mean something else.
     Build,
     Result,
@@ -42,12 +44,13 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Start,
         Self::Site,
         Self::Endpoints,
         Self::Certificates,
         Self::Review,
+        Self::Look,
         Self::Build,
         Self::Result,
         Self::Machine,
@@ -76,6 +79,7 @@ impl Context {
             Self::Endpoints => "Endpoints",
             Self::Certificates => "Certificates",
             Self::Review => "Review",
+            Self::Look => "Kernel, Components, Review",
             Self::Build => "Build",
             Self::Result => "Result",
             Self::Machine => "Machine",
@@ -94,7 +98,9 @@ pub const SETS: &[&[Context]] = &[
     &[Context::Anywhere, Context::Text, Context::Site, Context::Endpoints],
     &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Certificates],
     &[Context::Anywhere, Context::Text, Context::Site, Context::Certificates],
-    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Review],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Look],
+    &[Context::Anywhere, Context::Text, Context::Site, Context::Look],
+    &[Context::Anywhere, Context::Letters, Context::Rows, Context::Site, Context::Review, Context::Look],
     &[Context::Anywhere, Context::Letters, Context::Log, Context::Build],
     &[Context::Anywhere, Context::Letters, Context::Log, Context::Machine],
     &[Context::Anywhere, Context::Letters, Context::Result],
@@ -138,6 +144,8 @@ pub enum Action {
     Reveal,
     NextProblem,
     PickFile,
+    About,
+    LookAgain,
     CloseSite,
     TestConnection,
     SkipCheck,

@@ -16,6 +16,10 @@ pub fn words(model: &Model, row: &Row) -> Vec<String> {
     if let Row::Note(role, text) = row {
         return vec![format!("{}{text}", sign(*role))];
     }
+    // What goes on below it is waited for.
+    if let Row::Heading(text, _) = row {
+        return Some(text.clone()).filter(|text| !text.is_empty()).into_iter().collect();
+    }
     let plain = |line: String| {
         // A sign that turns is no word.
         let line = line.replace(&format!(" {} ", model.theme.glyphs.run(model.tick())), "  ");
@@ -25,7 +29,8 @@ pub fn words(model: &Model, row: &Row) -> Vec<String> {
             Row::Component(_) | Row::Group(_) => {
                 &[("[x] ", "in: "), ("[ ] ", "out: "), ("x, ", "always in: ")]
             }
-            Row::Certificate(_) | Row::Probe(_) => &[("+ ", ""), ("x ", "! ")],
+            Row::Certificate(_) | Row::Probe(_) | Row::Problem(_) => &[("+ ", ""), ("x ", "! ")],
+            Row::Release(..) => &[("(x) ", "chosen: "), ("( ) ", "")],
             Row::Value(_) => &[("* ", "not the default: ")],
             Row::Do(..) => return text.trim_start_matches("[ ").trim_end_matches(" ]").to_owned(),
             _ => &[],
@@ -86,7 +91,7 @@ impl<W: Write> Plain<W> {
             };
             let Some(first) = text.next() else { continue };
             // A heading with nothing below it is not said: its fields are asked.
-            if matches!(row, Row::Heading(_)) {
+            if matches!(row, Row::Heading(..)) {
                 heading = Some(format!("{first}:"));
                 continue;
             }

@@ -159,7 +159,7 @@ fn open(model: &mut Model, opened: Opened) -> Vec<Effect> {
     model.screen = Screen::Site;
     model.overlay = None;
     model.attend();
-    site::refresh(model)
+    site::refresh(model, site::Look::Enter)
 }
 
 fn keep(model: &mut Model, saved: Saved) -> Vec<Effect> {
@@ -178,6 +178,6 @@ fn keep(model: &mut Model, saved: Saved) -> Vec<Effect> {
         None => model.say(Role::Ok, format!("Saved {}.", saved.wrote.join(" and "))),
     }
     let mut effects = vec![Effect::DiscardDraft(old)];
-    effects.extend(if saved.build { site::build(model) } else { site::refresh(model) });
+    effects.extend(if saved.build { site::build(model) } else { site::refresh(model, site::Look::Enter) });
     effects
 }

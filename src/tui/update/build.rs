@@ -212,7 +212,7 @@ fn back(model: &mut Model) -> Vec<Effect> {
     }
     model.screen = Screen::Site;
     model.attend();
-    super::site::refresh(model)
+    super::site::refresh(model, super::site::Look::Enter)
 }
 
 /// An action on the result's screen.

@@ -25,7 +25,7 @@ fn started() -> Model {
     go(&mut model, Step::Review);
     let site = model.site.as_mut().unwrap();
     let run = site.plan.begin(Duration::ZERO);
-    site.plan.finish(run, Ok(Planned { rows: samples::plan(), last: None }), Duration::ZERO);
+    site.plan.finish(run, Ok(Planned { rows: samples::plan(), ..Planned::default() }), Duration::ZERO);
     press(&mut model, &["b"]);
     let effects = press(&mut model, &["Enter"]);
     assert!(

@@ -47,6 +47,7 @@ fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Resize(columns, lines) => {
             model.size = (columns, lines);
+            model.scroll = None;
             let body = model.body();
             if let Some(watch) = &mut model.watch {
                 watch.state.resize(body);
@@ -56,7 +57,15 @@ fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::Key(event) if event.kind != KeyEventKind::Release => key(model, &event),
+        Msg::Key(event) if event.kind != KeyEventKind::Release => {
+            let before = editing(model);
+            let mut effects = key(model, &event);
+            // A text is an answer when its field is left.
+            if editing(model) != before {
+                effects.extend(site::refresh(model, site::Look::Changed));
+            }
+            effects
+        }
         Msg::Key(_) => Vec::new(),
         Msg::Paste(text) => paste(model, &text),
         Msg::Wheel { up } => wheel(model, up),
@@ -77,6 +86,12 @@ pub use start::entry as start_entry;
 /// Leaves without a question; what is not saved is kept.
 pub fn leave(model: &mut Model) -> Vec<Effect> {
     quit::leave(model, 0)
+}
+
+/// The field that is being typed in.
+fn editing(model: &Model) -> Option<crate::site::Id> {
+    let site = model.site.as_ref().filter(|_| model.screen == Screen::Site)?;
+    site.form.editor().map(|(id, _)| id)
 }
 
 /// What the first screen needs.

@@ -326,7 +326,7 @@ fn picked(model: &mut Model, picking: Picking, path: PathBuf) -> Vec<Effect> {
             }
             model.attend();
             model.say(Role::Ok, format!("{} is set.", id.field().label));
-            return site::refresh(model);
+            return site::refresh(model, site::Look::Changed);
         }
     }
     Vec::new()

@@ -2,14 +2,17 @@
 
 use super::super::data::Pending;
 use super::super::form;
+use super::super::ground::Ground;
 use super::super::keys::{Action, Key};
 use super::super::line::Line;
 use super::super::model::{Model, Screen};
 use super::super::msg::{Build, Effect, Save};
 use super::super::overlay::{self, Ask, Choice, Overlay, Paste, Picking, Purpose};
+use super::super::rows::PASTE;
 use super::super::rows::Row;
 use super::super::step::Step;
 use super::super::theme::Role;
+use super::super::view::panel;
 use super::{character, move_focus, overlays, start};
 use crate::probe::endpoints;
 use crate::site::{FIELDS, Id};
@@ -50,7 +53,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let text = if site.form.text(id).is_empty() { "nothing" } else { "the default" };
             model.say(Role::Info, format!("{} is {text} again.", id.field().label));
             changed(model, id);
-            refresh(model)
+            refresh(model, Look::Changed)
         }
         Action::Reveal => {
             if let Some(site) = &mut model.site {
@@ -61,6 +64,19 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Action::NextProblem => next_problem(model),
+        Action::LookAgain => refresh(model, Look::Again),
+        Action::About => {
+            let lines = panel::words(model).into_iter().map(|(_, text)| text);
+            let mut lines: Vec<String> = lines.flat_map(|text| [text, String::new()]).collect();
+            lines.pop();
+            if lines.is_empty() {
+                model.say(Role::Muted, "There is no more to say of this row.");
+            } else {
+                model.overlay =
+                    Some(Overlay::Text(overlay::Text { title: "About this row".to_owned(), lines, from: 0 }));
+            }
+            Vec::new()
+        }
         Action::PickFile => match focus {
             Some(Row::Field(id)) => overlays::pick(model, Picking::Field(id)),
             _ => Vec::new(),
@@ -106,7 +122,11 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 fn activate(model: &mut Model, focus: Option<Row>) -> Vec<Effect> {
     match focus {
         Some(Row::Do(action, _)) => act(model, action),
-        Some(Row::Component(_) | Row::Group(_)) => turn(model, focus, true),
+        Some(Row::Component(_) | Row::Group(_) | Row::Release(..)) => turn(model, focus, true),
+        Some(Row::Problem(id)) => {
+            model.set_focus(Row::Field(id));
+            Vec::new()
+        }
         Some(Row::Value(id)) => {
             let step = Step::of(id.field().section);
             let effects = go_to(model, step);
@@ -133,7 +153,7 @@ fn turn(model: &mut Model, focus: Option<Row>, forward: bool) -> Vec<Effect> {
         Some(Row::Field(id)) => {
             if site.form.turn(id, forward) {
                 changed(model, id);
-                return refresh(model);
+                return refresh(model, Look::Changed);
             }
             let only = site.form.text(id);
             model.say(Role::Muted, format!("{only} is the only choice."));
@@ -142,14 +162,20 @@ fn turn(model: &mut Model, focus: Option<Row>, forward: bool) -> Vec<Effect> {
         Some(Row::Group(slug)) => {
             let id = super::super::kernels::toggle(site, &slug);
             changed(model, id);
-            refresh(model)
+            refresh(model, Look::Changed)
+        }
+        Some(Row::Release(version, from)) => {
+            for id in super::super::kernels::choose(site, &version, from) {
+                changed(model, id);
+            }
+            refresh(model, Look::Changed)
         }
         Some(Row::Component(name)) => {
             let id = super::super::components::toggle(site, &name);
             if let Some(id) = id {
                 changed(model, id);
             }
-            refresh(model)
+            refresh(model, Look::Changed)
         }
         _ => Vec::new(),
     }
@@ -192,7 +218,7 @@ pub fn answer(model: &mut Model, id: Id, text: String) -> Vec<Effect> {
         return Vec::new();
     }
     changed(model, id);
-    refresh(model)
+    refresh(model, Look::Changed)
 }
 
 /// Pasted text goes into the field whole: what is wrong with it is said when the field is left.
@@ -244,7 +270,7 @@ pub fn go_to(model: &mut Model, step: Step) -> Vec<Effect> {
     model.screen = Screen::Site;
     model.attend();
     let mut effects = if from == step { Vec::new() } else { super::quit::keep_draft(model) };
-    effects.extend(refresh(model));
+    effects.extend(refresh(model, Look::Enter));
     effects
 }
 
@@ -256,15 +282,17 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     let bad: Vec<Id> =
         site.form.problems().map(|(id, _)| id).filter(|id| Step::of(id.field().section) == step).collect();
     let asked_before = site.insist.replace(step) == Some(step);
+    site.told.insert(step);
+    let trouble = site.trouble(step) as u64;
     match (bad.first(), step.next()) {
-        (Some(first), _) if !asked_before => {
+        _ if trouble > 0 && !asked_before => {
             site.form.submit(bad.iter().copied());
-            let names: Vec<&str> = bad.iter().map(|id| id.field().label).collect();
-            model.set_focus(Row::Field(*first));
-            model.say(
-                Role::Error,
-                format!("{} on this step: {}", count_of(bad.len() as u64, "problem"), names.join(", ")),
-            );
+            // Short, for the rows above say which: it is not to be cut.
+            let text = format!("{} on this step; Ctrl-X goes to the next", count_of(trouble, "problem"));
+            let first =
+                bad.first().map_or(Row::Do(Action::PasteCertificate, PASTE.to_owned()), |id| Row::Field(*id));
+            model.set_focus(first);
+            model.say(Role::Error, text);
             Vec::new()
         }
         (_, Some(next)) => go_to(model, next),
@@ -276,47 +304,77 @@ fn submit(model: &mut Model) -> Vec<Effect> {
 fn next_problem(model: &mut Model) -> Vec<Effect> {
     let focus = model.focus();
     let Some(site) = &mut model.site else { return Vec::new() };
-    let bad: Vec<Id> = site.form.problems().map(|(id, _)| id).collect();
-    let at = bad.iter().position(|id| focus == Some(Row::Field(*id)));
-    let Some(next) = bad.get(at.map_or(0, |at| (at + 1) % bad.len())).copied() else { return Vec::new() };
-    site.form.submit(bad.into_iter());
-    let effects = go_to(model, Step::of(next.field().section));
-    model.set_focus(Row::Field(next));
+    let mut bad: Vec<(Step, Row)> =
+        site.form.problems().map(|(id, _)| (Step::of(id.field().section), Row::Field(id))).collect();
+    if matches!(site.certificates.value(), Some(Err(_))) {
+        bad.push((Step::Certificates, Row::Do(Action::PasteCertificate, PASTE.to_owned())));
+        bad.sort_by_key(|(step, _)| *step);
+    }
+    let at = bad.iter().position(|(step, row)| *step == site.step && focus.as_ref() == Some(row));
+    let Some((step, row)) = bad.get(at.map_or(0, |at| (at + 1) % bad.len())).cloned() else {
+        return Vec::new();
+    };
+    let ids: Vec<Id> = site.form.problems().map(|(id, _)| id).collect();
+    site.form.submit(ids.into_iter());
+    let effects = go_to(model, step);
+    model.set_focus(row);
     effects
 }
 
-/// Asks the world for what the step shows.
-pub fn refresh(model: &mut Model) -> Vec<Effect> {
+/// Why the world is asked for what a step shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A setting may have changed: only what depends on it.
+    Changed,
+    /// A person has come to the step: what this machine knows, for it may have changed too.
+    Enter,
+    /// A person wants it: everything.
+    Again,
+}
+
+/// Asks the world for what the step shows, as far as it is not known.
+pub fn refresh(model: &mut Model, look: Look) -> Vec<Effect> {
     let (clock, now) = (model.clock(), model.now);
     let Some(site) = &mut model.site else { return Vec::new() };
     super::super::certificates::judge(site, clock, now);
-    let resolved = || Box::new(site.form.site().clone());
-    match site.step {
-        Step::Certificates if site.pending.is_none() => {
-            let resolved = resolved();
-            vec![Effect::ReadCertificates { run: site.certificates.begin(now), site: resolved }]
-        }
-        Step::Kernel => {
-            let (one, other) = (resolved(), resolved());
-            vec![
-                Effect::ListKernels { run: site.kernels.begin(now), site: one },
-                Effect::AskForKernels { run: site.elsewhere.begin(now), site: other },
-            ]
-        }
-        Step::Components => {
-            let resolved = resolved();
-            vec![Effect::ListComponents { run: site.components.begin(now), site: resolved }]
-        }
-        Step::Review => {
-            let (one, other) = (resolved(), resolved());
-            let mut effects = vec![Effect::Plan { run: site.plan.begin(now), site: one }];
-            if site.pending.is_none() {
-                effects.push(Effect::ReadCertificates { run: site.certificates.begin(now), site: other });
-            }
-            effects
-        }
-        _ => Vec::new(),
+    let resolved = Box::new(site.form.site().clone());
+    let ground = |of: Ground| of.of(site);
+    let (kernels, elsewhere, certificates) =
+        (ground(Ground::Kernels), ground(Ground::Elsewhere), ground(Ground::Certificates));
+    let (components, plan) = (ground(Ground::Components), ground(Ground::Plan));
+    let local = look != Look::Changed;
+    let mut effects = Vec::new();
+    let pending = site.pending.is_some();
+    if matches!(site.step, Step::Certificates | Step::Review)
+        && !pending
+        && (local || !site.certificates.is_about(&certificates))
+    {
+        let run = site.certificates.begin_about(certificates, now);
+        effects.push(Effect::ReadCertificates { run, site: resolved.clone() });
     }
+    match site.step {
+        Step::Kernel => {
+            if local || !site.kernels.is_about(&kernels) {
+                let run = site.kernels.begin_about(kernels, now);
+                effects.push(Effect::ListKernels { run, site: resolved.clone() });
+            }
+            // Others are asked over the network: once for the same question.
+            if look == Look::Again || !site.elsewhere.is_about(&elsewhere) {
+                let run = site.elsewhere.begin_about(elsewhere, now);
+                effects.push(Effect::AskForKernels { run, site: resolved });
+            }
+        }
+        Step::Components if local || !site.components.is_about(&components) => {
+            let run = site.components.begin_about(components, now);
+            effects.push(Effect::ListComponents { run, site: resolved });
+        }
+        Step::Review if local || !site.plan.is_about(&plan) => {
+            let run = site.plan.begin_about(plan, now);
+            effects.push(Effect::Plan { run, site: resolved });
+        }
+        _ => {}
+    }
+    effects
 }
 
 fn probe(model: &mut Model) -> Vec<Effect> {
@@ -329,7 +387,8 @@ fn probe(model: &mut Model) -> Vec<Effect> {
     }
     let resolved = Box::new(site.form.site().clone());
     let ca = site.pending.as_ref().map(|pending| pending.ca.clone());
-    vec![Effect::Probe { run: site.probe.begin(now), site: resolved, ids, ca }]
+    let about = Ground::Probe.of(site);
+    vec![Effect::Probe { run: site.probe.begin_about(about, now), site: resolved, ids, ca }]
 }
 
 fn fetch(model: &mut Model) -> Vec<Effect> {
@@ -348,11 +407,11 @@ pub fn cancel_checks(model: &mut Model) -> bool {
     let now = model.now;
     let Some(site) = model.site.as_mut().filter(|_| model.screen == Screen::Site) else { return false };
     // What shows no sign yet cannot be what a person means.
-    match site.step {
-        Step::Endpoints => site.probe.busy(now) && site.probe.cancel(),
-        Step::Certificates => site.fetched.busy(now) && site.fetched.cancel(),
-        _ => false,
+    let mut any = false;
+    for check in site.checks_in_sight() {
+        any |= check.busy(now) && check.cancel();
     }
+    any
 }
 
 /// Certificates that were pasted, picked, fetched or made.

@@ -148,7 +148,22 @@ fn behaviour_07_going_on_with_problems_goes_to_the_first_and_names_all() {
     assert_eq!(site(&model).step, Step::Endpoints);
     assert_eq!(model.focus(), Some(Row::Field(Id::ReleaseSvc)));
     let text = &model.notice.as_ref().unwrap().text;
-    assert_eq!(text, "2 problems on this step: Release service, Log collector");
+    assert_eq!(text, "2 problems on this step; Ctrl-X goes to the next");
+    // They stand above the fields, each with what is wrong, and lead to them.
+    for size in [(60, 16), (80, 24)] {
+        model.size = size;
+        to(&mut model, Id::ReleaseSvc);
+        press(&mut model, &["Up"; 12]);
+        let text = screen(&model);
+        assert!(text.contains("2 problems on this step"), "{text}");
+        for label in ["x Release service", "x Log collector"] {
+            assert!(line_with(&model, label).1.contains("\"-x\" is not a host name"), "{text}");
+        }
+    }
+    model.set_focus(Row::Problem(Id::LoggingSvc));
+    press(&mut model, &["Enter"]);
+    assert_eq!(model.focus(), Some(Row::Field(Id::LoggingSvc)), "each can be gone to from the list");
+    to(&mut model, Id::ReleaseSvc);
     assert!(site(&model).form.problem(Id::LoggingSvc).is_some(), "both are shown");
     press(&mut model, &["Ctrl-X"]);
     assert_eq!(model.focus(), Some(Row::Field(Id::LoggingSvc)), "each can be gone to");
@@ -157,6 +172,18 @@ fn behaviour_07_going_on_with_problems_goes_to_the_first_and_names_all() {
     // A person who insists goes on.
     press(&mut model, &["Ctrl-N", "Ctrl-N"]);
     assert_eq!(site(&model).step, Step::Network);
+    // Certificates that cannot be used are a problem as any other.
+    let effects = go(&mut model, Step::Certificates);
+    let [.., Effect::ReadCertificates { run, .. }] = effects[..] else { panic!("{effects:?}") };
+    update(&mut model, Msg::Certificates(run, Box::new(Err(Problem::usage("there is no ca.pem")))));
+    press(&mut model, &["Ctrl-N"]);
+    assert_eq!(site(&model).step, Step::Certificates);
+    assert_eq!(model.notice.as_ref().unwrap().text, "1 problem on this step; Ctrl-X goes to the next");
+    assert!(matches!(model.focus(), Some(Row::Do(Action::PasteCertificate, _))));
+    press(&mut model, &["Ctrl-X"]);
+    assert_eq!(site(&model).step, Step::Endpoints, "the next is on another step");
+    press(&mut model, &["Ctrl-X", "Ctrl-X"]);
+    assert_eq!(site(&model).step, Step::Certificates, "and round again");
 }
 
 #[test]
@@ -170,7 +197,7 @@ fn behaviour_08_checks_run_aside_show_late_stay_readable_and_can_be_cancelled_or
     assert!(!site(&model).probe.busy(model.now), "no sign yet");
     at(&mut model, 200);
     assert!(site(&model).probe.busy(model.now) && model.moving());
-    assert!(screen(&model).contains("Testing"), "{}", screen(&model));
+    assert!(screen(&model).contains("testing; Esc cancels"), "{}", screen(&model));
     // Keys are taken meanwhile.
     press(&mut model, &["Down"]);
     types(&mut model, "x");
@@ -285,7 +312,7 @@ fn behaviour_10_certificates_are_read_back_and_what_is_wrong_with_them_stops_a_b
     }
     // The same certificate when its time is over.
     model.began = info.not_after + 1;
-    super::site::refresh(&mut model);
+    super::site::refresh(&mut model, super::site::Look::Enter);
     go(&mut model, Step::Review);
     assert!(press(&mut model, &["b"]).iter().all(|effect| !matches!(effect, Effect::Build { .. })));
     assert_eq!(site(&model).step, Step::Certificates, "it leads to what is wrong");
@@ -637,6 +664,11 @@ fn a_field_of_the_table_is_a_row_of_a_form_with_help_and_default() {
         assert!(text.contains(&help), "{label}:\n{text}");
         let example: String = field.example.chars().take(40).collect();
         assert!(text.contains(&format!("Example: {example}")), "{label}:\n{text}");
+        // All of it, in a box that can be scrolled.
+        press(&mut model, &["Ctrl-B"]);
+        let Some(Overlay::Text(about)) = &model.overlay else { panic!("{label}") };
+        assert!(about.lines.iter().any(|line| line.contains(&field.kind.accepts())), "{label}: {about:?}");
+        press(&mut model, &["Enter"]);
         match field.kind {
             Kind::Bool => {
                 press(&mut model, &["Space"]);
@@ -672,6 +704,7 @@ fn components_are_switched_by_space_and_by_enter() {
         role: None,
         source: "2 Debian packages".into(),
         available: true,
+        state: String::new(),
         container: Some("acpid".into()),
         fixed: false,
         bytes: Some(1 << 20),

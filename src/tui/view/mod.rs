@@ -184,6 +184,8 @@ fn word(model: &Model, entry: &keys::Entry) -> Option<&'static str> {
             Row::Field(_) => Some("next"),
             Row::Do(..) => Some("do it"),
             Row::Component(_) | Row::Group(_) => Some("switch"),
+            Row::Release(..) => Some("take it"),
+            Row::Problem(_) => Some("go there"),
             Row::Value(_) => Some("go there"),
             _ => None,
         },
@@ -206,7 +208,8 @@ fn footer(model: &Model, frame: &mut Frame, area: Rect) {
             entries.sort_by_key(|(.., context)| {
                 matches!(context, keys::Context::Anywhere | keys::Context::Letters)
             });
-            entries.into_iter().map(|(key, word, _)| (key, word)).collect()
+            // More than seven are not taken in at a glance; the menu has them all.
+            entries.into_iter().take(7).map(|(key, word, _)| (key, word)).collect()
         }
     };
     let mut spans = vec![Span::raw(" ")];
@@ -236,6 +239,8 @@ pub use rows::text_of;
 
 #[cfg(test)]
 mod build_tests;
+#[cfg(test)]
+mod check_tests;
 #[cfg(test)]
 mod reach_tests;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::super::rows::Row;
 use super::super::theme::Role;
 use super::text::{clip, wrap};
 use crate::probe::Answer;
+use crate::site::KernelSource;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -66,12 +67,35 @@ pub fn words(model: &Model) -> Vec<(Role, String)> {
                 return Vec::new();
             };
             let mut lines = plain(&entry.description);
-            lines.push((Role::Muted, format!("Made from {}.", entry.source)));
+            let role = if entry.available { Role::Muted } else { Role::Warn };
+            lines.push((role, format!("Made from {}. {}", entry.source, entry.state)));
             if entry.fixed {
                 lines.push((Role::Muted, "Part of the system itself: it cannot be left out.".to_owned()));
             } else if let Some(role) = &entry.role {
                 lines.push((Role::Muted, format!("One component takes the role {role}.")));
             }
+            lines
+        }
+        Some(Row::Problem(id)) => {
+            let problem = model.site.as_ref().and_then(|site| site.form.problem(id));
+            let mut lines = vec![(Role::Plain, "Enter goes to the field.".to_owned())];
+            lines.extend(problem.map(|problem| (Role::Error, problem.what().to_owned())));
+            lines
+        }
+        Some(Row::Release(version, from)) => {
+            let text = match from {
+                KernelSource::Debian => {
+                    format!("Enter takes Debian's kernel {version}: it need not be compiled.")
+                }
+                KernelSource::Source => format!(
+                    "Enter takes {version} from source: where neither the store nor the release service has it, it is compiled."
+                ),
+            };
+            let all = model.site.as_ref().map(super::super::kernels::releases).unwrap_or_default().releases;
+            let found = all.into_iter().find(|r| r.version == version && r.from == from);
+            let places = found.map(|release| format!("Had from: {}.", release.places.join(", ")));
+            let mut lines = vec![(Role::Plain, text)];
+            lines.extend(places.map(|places| (Role::Muted, places)));
             lines
         }
         Some(Row::Group(slug)) => vec![

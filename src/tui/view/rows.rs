@@ -2,14 +2,16 @@
 
 use super::super::components;
 use super::super::form::{self, Form};
+use super::super::ground::Ground;
 use super::super::kernels;
 use super::super::model::{Model, Site};
 use super::super::rows::{self, Row};
 use super::super::theme::{Role, Theme};
 use super::text::{clip, fit, width, wrap};
 use crate::build::Outcome;
+use crate::kernel::series::Series;
 use crate::site::field::{Default, Kind};
-use crate::site::{Id, Origin};
+use crate::site::{Id, KernelSource, Origin};
 use crate::words::{self, size};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -32,7 +34,7 @@ fn blocks(model: &Model, columns: usize) -> (Vec<Row>, Vec<Block>) {
     let mut blocks: Vec<Block> =
         rows.iter().map(|row| painter.block(row, focus.as_ref() == Some(row))).collect();
     // A heading has a blank line above it, which the first one does not need.
-    if let (Some(Row::Heading(_)), Some(block)) = (rows.first(), blocks.first_mut()) {
+    if let (Some(Row::Heading(..)), Some(block)) = (rows.first(), blocks.first_mut()) {
         block.lines.remove(0);
     }
     (rows, blocks)
@@ -190,7 +192,7 @@ struct Painter<'a> {
 impl<'a> Painter<'a> {
     fn new(model: &'a Model, rows: &[Row], total: usize) -> Self {
         let labels = rows.iter().map(|row| match row {
-            Row::Field(id) | Row::Value(id) => width(id.field().label),
+            Row::Field(id) | Row::Value(id) | Row::Problem(id) => width(id.field().label),
             Row::Site(name) | Row::Draft(name) | Row::Running(name) | Row::Component(name) => width(name),
             _ => 0,
         });
@@ -208,11 +210,7 @@ impl<'a> Painter<'a> {
         let site = self.model.site.as_ref();
         let mut cursor = None;
         let lines = match (row, site) {
-            (Row::Heading(text), _) => self.heading(text),
-            (Row::Busy(text), _) => {
-                let sign = self.theme.glyphs.run(self.model.tick());
-                vec![Line::styled(format!("  {sign} {text}"), self.theme.style(Role::Info))]
-            }
+            (Row::Heading(text, work), _) => self.heading(text, work.as_deref()),
             (Row::Note(role, text), _) => self.note(*role, text, 2),
             (Row::Pair(role, name, text), _) => self.pair(*role, name, text),
             (Row::Do(_, text), _) => vec![self.action(text, focused)],
@@ -226,6 +224,8 @@ impl<'a> Painter<'a> {
             }
             (Row::Value(id), Some(site)) => self.value(site, *id, focused),
             (Row::Component(name), Some(site)) => vec![self.component(site, name, focused)],
+            (Row::Release(version, from), Some(site)) => vec![self.release(site, version, *from, focused)],
+            (Row::Problem(id), Some(site)) => vec![self.problem(site, *id, focused)],
             (Row::Group(slug), Some(site)) => vec![self.group(site, slug, focused)],
             (Row::Probe(at), Some(site)) => self.probe(site, *at, focused),
             (Row::Certificate(at), Some(site)) => self.certificate(site, *at, focused),
@@ -248,13 +248,55 @@ impl<'a> Painter<'a> {
         Span::styled(fit(text, room, self.mark()), style)
     }
 
-    fn heading(&self, text: &str) -> Vec<Line<'static>> {
-        let style = self.theme.style(Role::Strong);
+    fn heading(&self, text: &str, work: Option<&str>) -> Vec<Line<'static>> {
         let text = clip(text, self.width, self.mark());
         if text.is_empty() {
             return vec![Line::raw("")];
         }
-        vec![Line::raw(""), Line::styled(text, style)]
+        let room = self.width.saturating_sub(width(&text) + 4);
+        let mut line = vec![Span::styled(text, self.theme.style(Role::Strong))];
+        if let Some(work) = work {
+            let work =
+                format!("  {} {}", self.theme.glyphs.run(self.model.tick()), clip(work, room, self.mark()));
+            line.push(Span::styled(work, self.theme.style(Role::Info)));
+        }
+        vec![Line::raw(""), Line::from(line)]
+    }
+
+    /// A field with a problem: what is wrong stands below the field itself.
+    fn problem(&self, site: &Site, id: Id, focused: bool) -> Line<'static> {
+        let what = site.form.problem(id).map_or("", |problem| problem.what());
+        let what = what.split_once(": ").map_or(what, |(_, what)| what);
+        let room = self.width.saturating_sub(4 + self.label + 2);
+        let style = self.theme.style(Role::Error);
+        Line::from(vec![
+            self.pointer(focused),
+            Span::styled(format!("{} ", self.theme.glyphs.fail()), style),
+            self.named(id.field().label, self.label, focused),
+            Span::styled(format!("  {}", clip(what, room, self.mark())), style),
+        ])
+    }
+
+    /// A kernel to choose: its version, who has it, until when its series is looked after.
+    fn release(&self, site: &Site, version: &str, from: KernelSource, focused: bool) -> Line<'static> {
+        let all = kernels::releases(site).releases;
+        let Some(release) = all.iter().find(|r| r.version == version && r.from == from) else {
+            return Line::raw("");
+        };
+        let sign = if kernels::is_chosen(site, release) { "(x)" } else { "( )" };
+        let role = if focused { Role::Selection } else { Role::Plain };
+        let end =
+            Series::of(version).map_or_else(String::new, |series| format!("until {}", series.end_text()));
+        let room = self.width.saturating_sub(2 + 4 + 12 + 2 + 21);
+        Line::from(vec![
+            self.pointer(focused),
+            Span::styled(sign, self.theme.style(role)),
+            Span::raw(" "),
+            self.named(version, 12, focused),
+            Span::raw("  "),
+            Span::raw(fit(&release.places.join(", "), room, self.mark())),
+            Span::styled(fit_right(&end, 21, self.mark()), self.theme.style(Role::Muted)),
+        ])
     }
 
     fn note(&self, role: Role, text: &str, indent: usize) -> Vec<Line<'static>> {
@@ -281,6 +323,8 @@ impl<'a> Painter<'a> {
         let Some(Ok(tested)) = site.probe.value() else { return Vec::new() };
         let Some(answer) = tested.answers.get(at) else { return Vec::new() };
         let (role, sign) = match answer.outcome.failure {
+            // Of other settings: it says nothing of these.
+            _ if site.probe.is_stale(&Ground::Probe.of(site)) => (Role::Muted, self.theme.glyphs.wait()),
             None => (Role::Ok, self.theme.glyphs.ok()),
             Some(_) => (Role::Error, self.theme.glyphs.fail()),
         };
@@ -297,12 +341,16 @@ impl<'a> Painter<'a> {
     /// A word and what is to be said of it, which stays in a column of its own.
     fn pair(&self, role: Role, name: &str, text: &str) -> Vec<Line<'static>> {
         let indent = 2 + 12;
-        let pieces = wrap(text, self.width.saturating_sub(indent));
-        let line = |(at, piece): (usize, String)| {
-            let name = fit(if at == 0 { name } else { "" }, indent - 2, self.mark());
-            Line::from(vec![Span::raw(format!("  {name}")), Span::styled(piece, self.theme.style(role))])
-        };
-        pieces.into_iter().enumerate().map(line).collect()
+        let style = self.theme.style(role);
+        let mut pieces = wrap(text, self.width.saturating_sub(indent)).into_iter();
+        // A word that does not fit its column has a line of its own.
+        let first = if width(name) > indent - 3 { String::new() } else { pieces.next().unwrap_or_default() };
+        let name = fit(name, (indent - 2).max(width(name)), self.mark());
+        let mut lines = vec![Line::from(vec![Span::raw(format!("  {name}")), Span::styled(first, style)])];
+        lines.extend(
+            pieces.map(|piece| Line::from(vec![Span::raw(" ".repeat(indent)), Span::styled(piece, style)])),
+        );
+        lines
     }
 
     fn action(&self, text: &str, focused: bool) -> Line<'static> {

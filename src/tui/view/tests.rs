@@ -3,11 +3,12 @@
 //! what git says has changed.
 
 use super::super::data::{
-    ComponentEntry, DraftEntry, FileEntry, GroupEntry, Kernels, LastRun, Planned, RunningEntry, SiteEntry,
-    Sites, Tested,
+    Begun, ChosenKernel, ComponentEntry, DraftEntry, FileEntry, GroupEntry, Kernels, LastRun, Planned,
+    RunningEntry, SiteEntry, Sites, Tested,
 };
 use super::super::model::Model;
 use super::super::msg::Msg;
+use super::super::rows::Row;
 use super::super::step::Step;
 use super::super::testing::*;
 use super::super::theme::Theme;
@@ -15,15 +16,17 @@ use super::super::update::update;
 use crate::build::kernel::KernelPlace;
 use crate::build::plan::{self, State};
 use crate::build::record::{self, RunRecord, Took};
-use crate::build::{Outcome, Stage};
+use crate::build::releases::{Release, Releases};
+use crate::build::{Event, Outcome, Stage};
 use crate::kernel::list::slug;
 use crate::kernel::report::Amount;
 use crate::probe::{self, Answer, Failure, Phase};
 use crate::problem::Problem;
-use crate::site::Id;
 use crate::site::certificates::{self, Bundle};
+use crate::site::{Id, KernelSource};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,7 +127,7 @@ pub(super) fn full_start() -> Model {
     model
 }
 
-fn lab_certificates() -> crate::tui::data::Certificates {
+pub(super) fn lab_certificates() -> crate::tui::data::Certificates {
     let read = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name);
         Bundle::from_bytes(Path::new(name), &std::fs::read(path).unwrap()).unwrap()
@@ -132,13 +135,21 @@ fn lab_certificates() -> crate::tui::data::Certificates {
     certificates::check(read("lab-ca.pem"), Some(read("lab-server.pem")), None, NOON)
 }
 
-fn components() -> Vec<ComponentEntry> {
+pub(super) fn components() -> Vec<ComponentEntry> {
     let entry = |name: &str, role: Option<&str>, on: bool, fixed, bytes, description: &str| ComponentEntry {
         name: name.to_owned(),
         description: description.to_owned(),
         role: role.map(str::to_owned),
         source: "2 Debian packages".to_owned(),
         available: name != "own",
+        state: match name {
+            "own" => {
+                "To be fetched: 4 packages of trixie, and http://deb.example.com/debian does not answer: \
+                      Could not connect."
+                    .to_owned()
+            }
+            _ => "All packages are in the store.".to_owned(),
+        },
         container: on.then(|| name.to_owned()),
         fixed,
         bytes,
@@ -171,20 +182,62 @@ fn plan() -> Vec<plan::Row> {
     ]
 }
 
-fn kernels() -> Kernels {
+fn release(version: &str, from: KernelSource, point: i64, places: &[&str]) -> Release {
+    let places = places.iter().map(|place| (*place).to_owned()).collect();
+    Release { version: version.to_owned(), from, series: "5.10".to_owned(), point, places }
+}
+
+/// What the release service and kernel.org say.
+pub(super) fn elsewhere() -> Releases {
+    Releases {
+        places: vec![
+            KernelPlace {
+                name: "release service",
+                has: "does not have registry-rs.lab.example.com/edge-orch/edge-node/hook-kernel:5.10.228-01234567"
+                    .to_owned(),
+            },
+            KernelPlace {
+                name: "kernel.org",
+                has: "newest of 5.10 is 5.10.259; chosen is 5.10.228".to_owned(),
+            },
+        ],
+        releases: vec![
+            release("5.10.259", KernelSource::Source, 259, &["kernel.org, the newest"]),
+            release("5.10.228", KernelSource::Source, 228, &["release service"]),
+        ],
+        newest: [("5.10", 259), ("5.15", 210), ("6.1", 180), ("6.6", 140), ("6.12", 70), ("6.18", 9)]
+            .map(|(series, point)| (series.to_owned(), point))
+            .into(),
+    }
+}
+
+pub(super) fn kernels() -> Kernels {
     let group = |name: &str, amount: Option<(u64, u64)>| GroupEntry {
         name: name.to_owned(),
         slug: slug(name),
         amount: amount.map(|(modules, bytes)| Amount { modules, bytes }),
     };
     Kernels {
-        version: "5.10.262-1".to_owned(),
-        place: "Debian bullseye".to_owned(),
-        stored: true,
-        tag: "5.10.262-1-0123456789ab".to_owned(),
-        places: vec![
-            KernelPlace { name: "Debian", has: "5.10.262-1, in the store".to_owned() },
-            KernelPlace { name: "source", has: "5.10.228-01234567, not in the store".to_owned() },
+        chosen: Ok(ChosenKernel {
+            version: "5.10.262-1".to_owned(),
+            place: "Debian bullseye".to_owned(),
+            stored: true,
+            tag: "5.10.262-1-0123456789ab".to_owned(),
+        }),
+        here: Releases {
+            places: vec![
+                KernelPlace { name: "Debian", has: "5.10.262-1, in the store".to_owned() },
+                KernelPlace { name: "source", has: "5.10.228-01234567, not in the store".to_owned() },
+            ],
+            releases: vec![
+                release("5.10.262-1", KernelSource::Debian, 262, &["Debian bullseye", "in the store"]),
+                release("5.10.228", KernelSource::Source, 228, &["in the store"]),
+            ],
+            newest: BTreeMap::new(),
+        },
+        configurations: vec![
+            ("generic".to_owned(), "5.10".to_owned()),
+            ("tiny".to_owned(), "5.10".to_owned()),
         ],
         groups: vec![
             group("Wired network cards", Some((312, 24_117_248))),
@@ -195,10 +248,11 @@ fn kernels() -> Kernels {
 }
 
 /// The plan, and a build of two hours ago with another domain.
-fn planned() -> Planned {
+pub(super) fn planned() -> Planned {
     let took =
         |stage, item: &str, seconds| Took { stage, item: Some(item.to_owned()), seconds, cached: false };
-    let site = opened(LAB).site.unwrap().form.site().clone();
+    let site =
+        opened(&LAB.replacen("lab.example.com", "old.example.com", 1)).site.unwrap().form.site().clone();
     let mut fields = record::fields(&site);
     fields.insert(Id::ClusterDomain.field().path(), "old.example.com".to_owned());
     let last = RunRecord {
@@ -210,7 +264,7 @@ fn planned() -> Planned {
         fields,
         took: vec![took(Stage::Components, "fluent-bit", 12.0), took(Stage::Binaries, "base", 8.0)],
     };
-    Planned { rows: plan(), last: Some(last) }
+    Planned { rows: plan(), last: Some(last), bytes: Some(323_000_000) }
 }
 
 /// The wizard on a step, with everything that effects would have answered.
@@ -225,6 +279,8 @@ pub(super) fn on(step: Step) -> Model {
     site.components.finish(run, Ok(components()), now);
     let run = site.kernels.begin(now);
     site.kernels.finish(run, Ok(kernels()), now);
+    let run = site.elsewhere.begin(now);
+    site.elsewhere.finish(run, Ok(elsewhere()), now);
     let run = site.plan.begin(now);
     site.plan.finish(run, Ok(planned()), now);
     model
@@ -333,11 +389,31 @@ fn certificates_of_the_image() {
 #[test]
 fn kernel() {
     pictures("kernel", &mut on(Step::Kernel));
+    let mut model = on(Step::Kernel);
+    model.set_focus(Row::Release("5.10.259".to_owned(), KernelSource::Source));
+    pictures("kernel_releases", &mut model);
+    model.set_focus(Row::Group("graphics".to_owned()));
+    pictures("kernel_groups", &mut model);
+    let mut model = on(Step::Kernel);
+    press(&mut model, &["Right"]);
+    let site = model.site.as_mut().unwrap();
+    let run = site.kernels.begin(Duration::ZERO);
+    let chosen = ChosenKernel {
+        version: "5.10.228".to_owned(),
+        place: "source, configuration generic".to_owned(),
+        stored: true,
+        tag: "5.10.228-01234567".to_owned(),
+    };
+    site.kernels.finish(run, Ok(Kernels { chosen: Ok(chosen), ..kernels() }), Duration::ZERO);
+    pictures("kernel_source", &mut model);
 }
 
 #[test]
 fn components_of_the_image() {
     pictures("components", &mut on(Step::Components));
+    let mut model = on(Step::Components);
+    to(&mut model, Id::PublishRegistry);
+    pictures("components_publish", &mut model);
 }
 
 #[test]
@@ -366,6 +442,10 @@ fn boxes() {
     let mut model = full_start();
     press(&mut model, &["Down", "Enter"]);
     pictures("draft", &mut model);
+    press(&mut model, &["Esc"]);
+    let lines = ["Cluster domain", "    profile  lab.example.com", "    draft    edge.example.com"];
+    update(&mut model, Msg::Compared(Ok(lines.map(str::to_owned).to_vec())));
+    pictures("draft_compare", &mut model);
     press(&mut model, &["Esc", "n"]);
     types(&mut model, ".x");
     press(&mut model, &["Enter"]);
@@ -394,6 +474,30 @@ fn boxes() {
             .remedy("look at the line"))),
     );
     pictures("problem", &mut model);
+}
+
+#[test]
+fn leaving_a_build() {
+    let mut model = on(Step::Review);
+    press(&mut model, &["b", "Enter"]);
+    let begun = Begun {
+        run: "r1".into(),
+        logs: "/project/out/lab/logs".into(),
+        since: Some(NOON),
+        took: vec![],
+        flags: Default::default(),
+    };
+    update(&mut model, Msg::Begun(1, Ok(Box::new(begun))));
+    let logs = "/project/out/lab/logs/r1".into();
+    for event in [
+        Event::RunStarted { run: "r1".into(), profile: "lab".into(), logs },
+        Event::StageStarted { stage: Stage::Components },
+        Event::ItemStarted { stage: Stage::Components, item: "fluent-bit".into() },
+    ] {
+        update(&mut model, Msg::Events(1, vec![(Duration::ZERO, event)]));
+    }
+    press(&mut model, &["q"]);
+    pictures("leave", &mut model);
 }
 
 #[test]
@@ -463,11 +567,12 @@ fn the_screens_and_keys_in_the_docs_are_those_of_the_program() {
         return;
     }
     assert!(old == new, "renew it: RENEW_DOCS=1 cargo test -p hookos --lib the_screens_and_keys_in_the_docs");
-    // Every step and screen has its picture.
-    for title in
-        ["## Start", "## Endpoints", "## Certificates", "## Kernel", "## Review", "## Build", "## Result"]
-    {
-        let section = old.split(title).nth(1).unwrap().split("\n## ").next().unwrap();
-        assert!(section.contains("```text"), "{title}");
+    // Every step and screen has its picture, and sentences before it.
+    let steps = Step::ALL.iter().map(|step| step.title());
+    for title in ["Start", "Result"].into_iter().chain(steps) {
+        let section = old.split(&format!("\n## {title}\n")).nth(1).unwrap_or_else(|| panic!("{title}"));
+        let section = section.split("\n## ").next().unwrap();
+        let before = section.split("<!-- picture").next().unwrap();
+        assert!(section.contains("```text") && before.trim().ends_with('.'), "{title}");
     }
 }
