@@ -41,9 +41,11 @@ impl Watch {
     /// What earlier runs say of the time, which is known only when nothing has happened yet.
     pub fn expect(&mut self, estimates: Estimates) {
         if self.state.run.is_none() {
-            let size = self.state.size;
+            // A person may have asked it to stop already.
+            let (size, cancelling) = (self.state.size, self.state.cancelling);
             self.state = BuildState::new(&self.state.profile, &self.plan, estimates);
             self.state.resize(size);
+            self.state.cancelling = cancelling;
         }
     }
 
