@@ -49,12 +49,11 @@ fn an_engine_is_reached_by_tls_by_tcp_and_by_a_context() {
         option("tlscacert", "ca.pem"),
         option("tlscert", "server.pem"),
         option("tlskey", "server-key.pem"),
-        "--bridge=none".to_owned(),
     ];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let _far = Engine::start(&folder.path().join("far"), &words);
     let host = format!("--host={near}");
-    let _near = Engine::start(&folder.path().join("near"), &[&host, "--tls=false", "--bridge=none"]);
+    let _near = Engine::start(&folder.path().join("near"), &[&host, "--tls=false"]);
 
     let config = folder.path().join("config");
     let docker = |words: &[&str]| {

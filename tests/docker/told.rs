@@ -61,7 +61,7 @@ fn a_build_is_told_the_profiles_proxies_and_the_components_arguments() {
 fn an_image_that_needs_a_login_is_pulled_with_it() {
     let folder = tempfile::tempdir().unwrap();
     // One of its own, whose caches are nobody else's.
-    let engine = Engine::start(&folder.path().join("engine"), &["--bridge=none"]);
+    let engine = Engine::start(&folder.path().join("engine"), &[]);
     engine.base(folder.path());
     // bcrypt. In base64 this password has letters of the one alphabet that the other has not.
     let (user, password) = ("me", "to?~>:ken");

@@ -12,20 +12,29 @@ use std::time::{Duration, Instant};
 pub struct Engine {
     child: Child,
     pub socket: String,
-    /// Whether it made the bridge.
     bridge: bool,
 }
 
 /// Steps of a build want a bridge; dockerd leaves it behind.
 const BRIDGE: &str = "/sys/class/net/docker0";
-/// One engine's end and another's start would quarrel about the bridge.
-static TURN: Mutex<()> = Mutex::new(());
+/// One engine's end and another's start would quarrel about it, and the last one takes it away.
+static SHARED: Mutex<Bridge> = Mutex::new(Bridge { users: 0, ours: false });
+
+struct Bridge {
+    users: usize,
+    /// It was not there before them.
+    ours: bool,
+}
 
 impl Engine {
-    /// With more words for dockerd, as in `--bridge=none`.
+    /// With more words for dockerd. One with `--bridge=none` takes the bridge away from all others.
     pub fn start(folder: &Path, more: &[&str]) -> Self {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let bridge = !more.contains(&"--bridge=none") && !Path::new(BRIDGE).exists();
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let bridge = !more.contains(&"--bridge=none");
+        if bridge {
+            shared.ours |= shared.users == 0 && !Path::new(BRIDGE).exists();
+            shared.users += 1;
+        }
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(folder.join("daemon.json"), "{}").unwrap();
         let option = |name: &str, path: &str| format!("--{name}={}", folder.join(path).display());
@@ -95,12 +104,13 @@ pub fn client(settings: &[(&str, &str)]) -> Command {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap()) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _ = self.child.wait();
-        if self.bridge && Path::new(BRIDGE).exists() {
+        shared.users -= usize::from(self.bridge);
+        if self.bridge && shared.users == 0 && std::mem::take(&mut shared.ours) {
             let _ = Command::new("ip").args(["link", "delete", "docker0"]).status();
         }
     }
