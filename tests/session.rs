@@ -188,7 +188,7 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     terminal.wait("Esc back");
     terminal.send("4\r");
     terminal.wait("Step 4/7: Kernel");
-    terminal.choose("Append");
+    terminal.choose("Kernel parameters");
     terminal.send("loglevel=7 panic=10");
     terminal.wait("(not saved)");
     terminal.send("\x07");
