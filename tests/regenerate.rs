@@ -11,13 +11,16 @@ mod support;
 use hookos::store::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt as _, MetadataExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
-use support::{ROOT, build, fresh, hookos, ok, work};
+use support::{ROOT, build, fresh, hookos, ok, second_clone, work};
 
 const INITRAMFS: &str = "initramfs-x86_64";
+/// A file of a component's that is in the image, and one that decides which modules are.
+const COMPONENT_FILE: &str = "components/acpid/power.event";
+const KERNEL_FILE: &str = "kernel/modules.list";
 
 /// Not a fixed list: each run tries others. The seed is told, so that one can be tried again.
 struct Chance(fastrand::Rng);
@@ -69,10 +72,13 @@ fn images_are_regenerated() {
         eprintln!("{what}: {:.1} s", started.elapsed().as_secs_f64());
     };
     time("reasons", &mut || a_changed_field_is_the_reason(root, &store));
+    let clone = fresh("regenerate-clone");
+    second_clone(&clone);
+    time("files", &mut || a_changed_file_redoes_its_own_pieces(&clone, &store));
     time("sites", &mut || many_sites_are_each_as_if_alone(root, &store));
     time("verify", &mut || a_changed_byte_is_found(root, &store, &out));
     time("flipped bits", &mut || flipped_bits_are_found_and_healed(root, &store, &out));
-    time("edits", &mut || edits_in_any_order_give_the_bytes_of_a_clean_build(root, &store));
+    time("edits", &mut || edits_in_any_order_give_the_bytes_of_a_clean_build(&clone, &store));
     time("side by side", &mut || builds_side_by_side_share_a_store(root, &store));
 }
 
@@ -100,6 +106,54 @@ fn a_changed_field_is_the_reason(root: &Path, store: &Path) {
     assert!(why("binaries/base").contains("segment services/acpid is gone"), "{text}");
     assert!(why("components/udev").contains("nothing that decides it has changed"), "{text}");
     assert!(!text.lines().any(|line| line.starts_with("made") && line.contains("components/")), "{text}");
+    assert!(why("components/programs").starts_with("reused"), "{text}");
+    let same = run(&["--kernel-append", "quiet", "--components-off", "acpid"]);
+    let made: Vec<&str> = same.lines().filter(|line| line.starts_with("made")).collect();
+    let [site] = made[..] else { panic!("{same}") };
+    assert!(site.contains("package/site") && site.contains("it is small, and made each time"), "{site}");
+    // Many sites have reasons too.
+    let out = fresh("reasons-many");
+    let words = ["build", "lab", "--bundle", "--explain", "--out", out.to_str().unwrap()];
+    let text = ok(hookos(root, store, &words).output().unwrap());
+    assert!(text.contains("package/lab") && text.contains("first build into this folder"), "{text}");
+}
+
+/// The rows of what was made, without the reasons.
+fn made(root: &Path, store: &Path, out: &Path) -> BTreeSet<String> {
+    let words = ["build", "lab", "--explain", "--out", out.to_str().unwrap()];
+    let output = hookos(root, store, &words).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("made"));
+    rows.filter_map(|row| row.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// A line more at the end of a file of a checkout.
+fn add_line(root: &Path, name: &str, line: &str) {
+    let path = root.join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    fs::write(&path, format!("{text}{line}\n")).unwrap();
+}
+
+fn a_changed_file_redoes_its_own_pieces(clone: &Path, from: &Path) {
+    let (store, out) = (linked(from, "changed-file"), fresh("changed-file-out"));
+    let site: BTreeSet<String> = ["package/site".to_owned()].into();
+    let first = made(clone, &store, &out);
+    assert_eq!(first, site, "a clone has the bytes of the checkout");
+    let of = |names: &[&str]| -> BTreeSet<String> {
+        // The files of the definition lie on top of all that is before them.
+        let after = ["binaries/files", "binaries/base", "package/archive", "package/site"];
+        names.iter().chain(&after).map(|name| (*name).to_owned()).collect()
+    };
+    add_line(clone, COMPONENT_FILE, "# changed");
+    assert_eq!(made(clone, &store, &out), of(&["components/acpid", "binaries/services/acpid"]));
+    assert_eq!(made(clone, &store, &out), site);
+    add_line(clone, KERNEL_FILE, "-netconsole");
+    assert_eq!(made(clone, &store, &out), of(&["kernel/debian", "binaries/modules"]));
+    for name in [COMPONENT_FILE, KERNEL_FILE] {
+        fs::copy(Path::new(ROOT).join(name), clone.join(name)).unwrap();
+    }
+    fs::remove_dir_all(&store).unwrap();
 }
 
 fn many_sites_are_each_as_if_alone(root: &Path, store: &Path) {
@@ -351,13 +405,39 @@ fn what_does_not_fit_together_is_found(root: &Path, store: &Path, copy: &Path) {
     ok(hookos(root, store, &["verify", copy.to_str().unwrap()]).output().unwrap());
 }
 
-/// Flips a bit of a file, in a new file: the old one may be linked elsewhere.
+/// How a bit comes to be another one.
+#[derive(Debug, Clone, Copy)]
+enum Flip {
+    /// In a new file of the same name.
+    NewFile,
+    /// In the file itself, as a program that writes would.
+    InPlace,
+    /// In the file itself, and its time is as before.
+    Hidden,
+}
+
+/// Flips a bit of a file that is linked nowhere else.
 fn flip(path: &Path, chance: &mut Chance) {
+    let how = *chance.pick(&[Flip::NewFile, Flip::InPlace, Flip::Hidden]);
     let mut bytes = fs::read(path).unwrap();
     let at = chance.0.usize(..bytes.len());
     bytes[at] ^= 1 << chance.0.u8(..8);
-    fs::remove_file(path).unwrap();
-    fs::write(path, bytes).unwrap();
+    let modified = path.metadata().unwrap().modified().unwrap();
+    if matches!(how, Flip::NewFile) {
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+        return;
+    }
+    let mut permissions = path.metadata().unwrap().permissions();
+    let before = permissions.clone();
+    permissions.set_mode(0o644);
+    fs::set_permissions(path, permissions).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+    if matches!(how, Flip::Hidden) {
+        file.set_modified(modified).unwrap();
+    }
+    fs::set_permissions(path, before).unwrap();
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -419,10 +499,15 @@ fn verified(root: &Path, store: &Path) -> BTreeSet<String> {
 }
 
 fn flipped_bits_are_found_and_healed(root: &Path, from: &Path, out: &Path) {
-    let store = linked(from, "flipped");
+    // A store of its own, not by links, for its files are written into.
+    let store = fresh("flipped");
+    fs::remove_dir(&store).unwrap();
+    assert!(Command::new("cp").arg("-a").arg(from).arg(&store).status().unwrap().success());
     let mut chance = Chance::new("flipped bits");
     let good = digests(out);
     let again = fresh("flipped-out");
+    // What is known of the blobs is known of these files.
+    ok(build(root, &store, &again));
     // What was hit and is not made again yet, since no build needed it.
     let mut gone: BTreeSet<String> = BTreeSet::new();
     for round in 0..number("HOOKOS_FLIPS", 3) {
@@ -465,20 +550,30 @@ fn flipped_bits_are_found_and_healed(root: &Path, from: &Path, out: &Path) {
 }
 
 fn edits_in_any_order_give_the_bytes_of_a_clean_build(root: &Path, from: &Path) {
-    const EDITS: &[(&str, &[&str])] = &[
-        ("--cluster-domain", &["a.example.com", "b.example.com"]),
-        ("--components-off", &["acpid", "ntp", "acpid,ntp", "caddy"]),
-        ("--kernel-append", &["quiet", "console=ttyS1"]),
-        ("--nameservers", &["10.0.0.1", "10.0.0.1,10.0.0.2"]),
-        ("--getty", &["off", "insecure"]),
+    let mut edits: Vec<(&str, Vec<&str>)> = vec![
+        ("--cluster-domain", vec!["a.example.com", "b.example.com"]),
+        ("--components-off", vec!["acpid", "ntp", "acpid,ntp", "caddy"]),
+        ("--kernel-append", vec!["quiet", "console=ttyS1"]),
+        ("--nameservers", vec!["10.0.0.1", "10.0.0.1,10.0.0.2"]),
+        ("--extra-hosts", vec!["10.0.0.9 a b"]),
+        ("--getty", vec!["off", "insecure"]),
+        (COMPONENT_FILE, vec!["# one", "# two"]),
+        (KERNEL_FILE, vec!["-netconsole", "-ifb"]),
     ];
+    let sequences = number("HOOKOS_EDITS", 1);
+    if sequences > 1 {
+        // All segments anew each time.
+        edits.push(("--compression", vec!["gzip", "zstd"]));
+    }
+    let texts =
+        [COMPONENT_FILE, KERNEL_FILE].map(|name| (name, fs::read_to_string(root.join(name)).unwrap()));
     let mut chance = Chance::new("edits");
-    for _ in 0..number("HOOKOS_EDITS", 1) {
+    for _ in 0..sequences {
         let (used, out) = (linked(from, "edited"), fresh("edited-out"));
         let mut settings: BTreeMap<&str, &str> = BTreeMap::new();
         let words = |settings: &BTreeMap<&str, &str>, out: &Path| -> Vec<String> {
             let first = ["build", "lab", "--out", out.to_str().unwrap()].map(str::to_owned);
-            let more = settings.iter().filter(|(_, value)| !value.is_empty());
+            let more = settings.iter().filter(|(name, _)| name.starts_with("--"));
             first.into_iter().chain(more.flat_map(|(k, v)| [(*k).to_owned(), (*v).to_owned()])).collect()
         };
         let run = |store: &Path, words: &[String]| {
@@ -486,11 +581,15 @@ fn edits_in_any_order_give_the_bytes_of_a_clean_build(root: &Path, from: &Path) 
             ok(hookos(root, store, &words).output().unwrap())
         };
         for _ in 0..6 {
-            let (flag, values) = *chance.pick(EDITS);
+            let (what, values) = chance.pick(&edits);
             if chance.0.u8(..3) == 0 {
-                settings.remove(flag);
+                settings.remove(what);
             } else {
-                settings.insert(flag, *chance.pick::<&str>(values));
+                settings.insert(what, *chance.pick::<&str>(values));
+            }
+            for (name, text) in &texts {
+                let line = settings.get(name).map_or_else(String::new, |line| format!("{line}\n"));
+                fs::write(root.join(name), format!("{text}{line}")).unwrap();
             }
             run(&used, &words(&settings, &out));
         }
