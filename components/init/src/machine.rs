@@ -379,8 +379,7 @@ impl Machine {
         while !self.waiting.is_empty() {
             let mut due: Vec<usize> =
                 self.waiting.iter().copied().filter(|&place| self.may_start(place)).collect();
-            let nothing_runs = self.units.iter().all(|unit| unit.is_over() || unit.kind == Kind::Service);
-            if due.is_empty() && nothing_runs && self.starting().next().is_none() {
+            if due.is_empty() && self.units.iter().all(Unit::lets_go_on) {
                 // They wait for each other; better in any order than never.
                 let names: Vec<&str> =
                     self.waiting.iter().filter_map(|&i| self.units.get(i)).map(|u| u.name.as_str()).collect();
@@ -400,11 +399,6 @@ impl Machine {
                 }
             });
         }
-    }
-
-    /// Services that are on their way.
-    fn starting(&self) -> impl Iterator<Item = &Unit> {
-        self.units.iter().filter(|unit| unit.kind == Kind::Service && !unit.lets_go_on())
     }
 
     fn may_start(&self, place: usize) -> bool {
