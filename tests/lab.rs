@@ -169,6 +169,10 @@ fn boots_and_serves(out: &Path) {
     assert!(address.contains("10.0.2.15"), "no address by DHCP: {address}");
     assert!(shell.run("cat /etc/resolv.conf").contains("nameserver"), "no name server");
     assert!(shell.run("ls -l /dev/disk /dev/null").contains("/dev/null"));
+    // A caller whose process number udevd could not see was hung up on: whether drivers were loaded before
+    // the network was set up was then a matter of luck.
+    assert_eq!(shell.run("grep 'ctrl connection' /var/log/udev.log"), "");
+    assert_eq!(shell.run("cat /var/log/onboot/*udev-coldplug.log | grep -v '^hookos:'"), "");
     let listing = shell.run("service list");
     for name in verdict.services.keys() {
         let line = listing.lines().find(|line| line.contains(name.as_str()));

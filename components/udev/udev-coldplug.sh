@@ -3,10 +3,10 @@
 # Usage: udev-coldplug [SECONDS]. The work is the service `udev`'s, which starts side by side with this step.
 limit=${1:-60}
 tries=0
-until udevadm control --ping --timeout=5 2>/dev/null; do
+until said=$(udevadm control --ping --timeout=5 2>&1); do
     tries=$((tries + 1))
     if [ "$tries" -ge 300 ]; then
-        echo "udev: the service udev does not answer; no drivers are loaded" >&2
+        echo "udev: the service udev does not answer ($said); no drivers are loaded" >&2
         exit 1
     fi
     sleep 0.1
