@@ -78,6 +78,7 @@ mod tests {
     impl Progress for Stop {
         fn at(&self, _: u64, _: u64, _: Unit) {}
         fn log(&self, _: &str) {}
+        fn warn(&self, _: &str) {}
         fn cancelled(&self) -> bool {
             self.0.load(Ordering::SeqCst)
         }

@@ -17,9 +17,7 @@ pub trait Progress: Sync {
     /// One line of output, without its end.
     fn log(&self, line: &str);
     /// Something that a person has to know and that does not stop the work. Stays to be seen.
-    fn warn(&self, text: &str) {
-        self.log(&format!("warning: {text}"));
-    }
+    fn warn(&self, text: &str);
     /// Whether the work should stop soon; ask often.
     fn cancelled(&self) -> bool;
     /// A problem when the work should stop, for use with `?` between its parts.
@@ -34,7 +32,22 @@ pub struct Silent;
 impl Progress for Silent {
     fn at(&self, _: u64, _: u64, _: Unit) {}
     fn log(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
     fn cancelled(&self) -> bool {
         false
+    }
+}
+
+/// Wants the work to stop, from the beginning.
+#[cfg(test)]
+pub struct Stopped;
+
+#[cfg(test)]
+impl Progress for Stopped {
+    fn at(&self, _: u64, _: u64, _: Unit) {}
+    fn log(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        true
     }
 }

@@ -163,6 +163,10 @@ impl Progress for Listener<'_> {
         self.told.store(true, Ordering::Relaxed);
         self.inner.log(line);
     }
+    fn warn(&self, text: &str) {
+        self.told.store(true, Ordering::Relaxed);
+        self.inner.warn(text);
+    }
     fn cancelled(&self) -> bool {
         self.inner.cancelled()
     }

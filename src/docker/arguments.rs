@@ -71,6 +71,9 @@ impl Progress for Veiled<'_> {
     fn log(&self, line: &str) {
         self.inner.log(&self.arguments.shown(line));
     }
+    fn warn(&self, text: &str) {
+        self.inner.warn(&self.arguments.shown(text));
+    }
     fn cancelled(&self) -> bool {
         self.inner.cancelled()
     }

@@ -13,7 +13,7 @@ pub(super) const HEADER: &str = "x-registry-config";
 const HUB: [&str; 2] = ["https://index.docker.io/v1/", "registry-1.docker.io"];
 
 /// The logins of this user for the images that the context's Dockerfile names. One that cannot be had is
-/// logged: the image may be one that everybody may have.
+/// told of: the image may be one that everybody may have.
 pub(super) fn of(
     context: &Context,
     arguments: &Arguments,
@@ -33,7 +33,7 @@ pub(super) fn of(
                     all.entry(key.clone()).or_insert_with(|| of_login(&login, key));
                 }
             }
-            Err(why) => progress.log(&format!("warning: no login for {}: {why}", reference.registry())),
+            Err(why) => progress.warn(&format!("no login for {}: {why}", reference.registry())),
         }
     }
     (!all.is_empty()).then_some(all)

@@ -111,7 +111,7 @@ impl Steps {
             }
         }
         for warning in status.warnings {
-            progress.log(&format!("warning: {}", text(&warning.short)));
+            progress.warn(&text(&warning.short));
         }
     }
 
@@ -141,6 +141,7 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::progress::Silent;
+    use std::sync::Mutex;
 
     #[test]
     fn steps_are_counted_and_the_failing_one_is_named() {
@@ -156,6 +157,29 @@ mod tests {
         steps.take(line("se\n ---> Running in 0123\n"), &Silent).unwrap();
         let error = steps.failed("The command '/bin/sh -c false' returned a non-zero code: 1");
         assert!(error.to_string().starts_with("RUN false: The command"), "{error}");
+    }
+
+    #[test]
+    fn a_warning_of_the_engine_is_a_warning() {
+        struct Warned(Mutex<Vec<String>>);
+        impl Progress for Warned {
+            fn at(&self, _: u64, _: u64, _: Unit) {}
+            fn log(&self, line: &str) {
+                panic!("{line}");
+            }
+            fn warn(&self, text: &str) {
+                self.0.lock().unwrap().push(text.to_owned());
+            }
+            fn cancelled(&self) -> bool {
+                false
+            }
+        }
+        use bollard::moby::buildkit::v1::{StatusResponse, VertexWarning};
+        let short = b"LegacyKeyValueFormat: \"ENV key=value\" is wanted".to_vec();
+        let warnings = vec![VertexWarning { short, ..VertexWarning::default() }];
+        let heard = Warned(Mutex::default());
+        Steps::default().status(StatusResponse { warnings, ..StatusResponse::default() }, &heard);
+        assert_eq!(*heard.0.lock().unwrap(), ["LegacyKeyValueFormat: \"ENV key=value\" is wanted"]);
     }
 
     #[test]

@@ -312,6 +312,9 @@ impl Progress for Shared<'_> {
     fn log(&self, line: &str) {
         self.progress.log(line);
     }
+    fn warn(&self, text: &str) {
+        self.progress.warn(text);
+    }
     fn cancelled(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.progress.cancelled()
     }

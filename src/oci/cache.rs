@@ -94,6 +94,9 @@ impl Progress for Quiet<'_> {
     fn log(&self, line: &str) {
         self.0.log(line);
     }
+    fn warn(&self, text: &str) {
+        self.0.warn(text);
+    }
     fn cancelled(&self) -> bool {
         self.0.cancelled()
     }

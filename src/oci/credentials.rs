@@ -280,6 +280,9 @@ struct Patience<'a> {
 impl Progress for Patience<'_> {
     fn at(&self, _: u64, _: u64, _: Unit) {}
     fn log(&self, _: &str) {}
+    fn warn(&self, text: &str) {
+        self.progress.warn(text);
+    }
     fn cancelled(&self) -> bool {
         self.progress.cancelled() || Instant::now() >= self.until
     }
@@ -288,7 +291,7 @@ impl Progress for Patience<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
+    use crate::progress::{Silent, Stopped};
 
     fn write(text: &str) -> (tempfile::NamedTempFile, Credentials) {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -384,14 +387,6 @@ mod tests {
         assert_eq!(ask_program(&none, "h", &Silent).unwrap(), None);
         let mute = program("mute", "exec sleep 1000");
         assert!(ask_program(&mute, "h", &Silent).unwrap_err().contains("did not answer"));
-        struct Stop;
-        impl Progress for Stop {
-            fn at(&self, _: u64, _: u64, _: crate::progress::Unit) {}
-            fn log(&self, _: &str) {}
-            fn cancelled(&self) -> bool {
-                true
-            }
-        }
-        assert!(ask_program(&mute, "h", &Stop).unwrap_err().contains("cancelled"));
+        assert!(ask_program(&mute, "h", &Stopped).unwrap_err().contains("cancelled"));
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::progress::Silent;
+use crate::progress::{Silent, Stopped};
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
@@ -115,14 +115,6 @@ fn a_source_that_breaks_is_told_from_a_damaged_layer() {
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::ErrorKind::ConnectionReset.into())
-        }
-    }
-    struct Stopped;
-    impl Progress for Stopped {
-        fn at(&self, _: u64, _: u64, _: crate::progress::Unit) {}
-        fn log(&self, _: &str) {}
-        fn cancelled(&self) -> bool {
-            true
         }
     }
     let (_folder, store) = store();

@@ -2,7 +2,7 @@ use super::*;
 use crate::oci::registries::{Registry, Tls};
 use crate::oci::repository::Repository;
 use crate::oci::stand_in::{self, Answer};
-use crate::progress::{Silent, Unit};
+use crate::progress::{Silent, Stopped, Unit};
 use crate::store::Digest;
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -131,6 +131,9 @@ fn transient_failures_are_tried_again_and_a_pulled_reference_is_not_asked_for() 
         fn log(&self, line: &str) {
             assert!(line.starts_with("attempt"), "{line}");
         }
+        fn warn(&self, text: &str) {
+            panic!("{text}");
+        }
         fn cancelled(&self) -> bool {
             false
         }
@@ -182,21 +185,13 @@ fn final_failures_name_the_reference_and_the_host_and_are_not_repeated() {
 
 #[test]
 fn a_pull_that_is_cancelled_ends_soon() {
-    struct Stop;
-    impl Progress for Stop {
-        fn at(&self, _: u64, _: u64, _: Unit) {}
-        fn log(&self, _: &str) {}
-        fn cancelled(&self) -> bool {
-            true
-        }
-    }
     // It takes the connection and says nothing.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
     let (_folder, store) = store();
     let options = Options { insecure: vec![host.clone()], ..Options::default() };
     let started = std::time::Instant::now();
-    let result = pull(&store, &format!("{host}/x"), &options, &Stop);
+    let result = pull(&store, &format!("{host}/x"), &options, &Stopped);
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     assert!(started.elapsed() < Duration::from_secs(10));
 }

@@ -358,6 +358,7 @@ struct Impatient(Instant);
 impl Progress for Impatient {
     fn at(&self, _: u64, _: u64, _: Unit) {}
     fn log(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
     fn cancelled(&self) -> bool {
         self.0.elapsed() > Duration::from_millis(200)
     }

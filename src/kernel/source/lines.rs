@@ -86,6 +86,10 @@ impl Progress for Lines<'_> {
         }
     }
 
+    fn warn(&self, text: &str) {
+        self.progress.warn(text);
+    }
+
     fn cancelled(&self) -> bool {
         self.progress.cancelled()
     }
@@ -164,6 +168,9 @@ mod tests {
         }
         fn log(&self, line: &str) {
             self.0.lock().unwrap().1.push(line.to_owned());
+        }
+        fn warn(&self, text: &str) {
+            self.log(text);
         }
         fn cancelled(&self) -> bool {
             false
