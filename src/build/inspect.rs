@@ -9,11 +9,11 @@ use crate::problem::{Problem, Result};
 use crate::secret::MASK;
 use crate::site::Kind;
 use crate::site::certificates::{Bundle, Info};
-use crate::store::{Digest, Hasher};
+use crate::store::Digest;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// No file of a site is larger. Others are read as a stream.
@@ -121,7 +121,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
                     found.cmdline = Some(text.trim().to_owned());
                 }
                 Role::Other => {
-                    let (digest, _) = digest(data).map_err(bad)?;
+                    let (digest, _) = Digest::of_reader(data).map_err(bad)?;
                     found.beside.insert(member.name, digest);
                 }
             }
@@ -133,20 +133,6 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 
 fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Problem::usage("the image cannot be read").in_file(path).because(e))
-}
-
-/// Reads to the end; gives digest and bytes.
-pub(super) fn digest(mut from: impl Read) -> io::Result<(Digest, u64)> {
-    let (mut hasher, mut bytes, mut buffer) = (Hasher::new(), 0, vec![0; 1 << 16]);
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok((hasher.finish(), bytes)),
-            n => {
-                hasher.update(buffer.get(..n).unwrap_or_default());
-                bytes += n as u64;
-            }
-        }
-    }
 }
 
 impl Kernel {
@@ -187,7 +173,7 @@ impl Files {
             self.site.insert(name.clone(), content);
             found
         } else {
-            digest(data)?
+            Digest::of_reader(data)?
         };
         self.next += 1;
         let mut item = Item {

@@ -15,16 +15,16 @@ use crate::initramfs::{Compression, archive};
 use crate::kernel::bzimage;
 use crate::linuxkit::{Definition, LINUXKIT_TIME};
 use crate::problem::{Problem, Result};
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::replace::Replacement;
 use crate::site::ResolvedSite;
 use crate::site::certificates::SiteCertificates;
 use crate::site::segment::{BuildRecord, image_fields, site_tree};
-use crate::store::{Digest, Hasher, KeyMaker, Store};
+use crate::store::{Digest, Hashed, Hasher, KeyMaker, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Folders that the site's files go to. A base that does not have them gets them.
@@ -150,7 +150,7 @@ impl Request<'_> {
             output.write(CMDLINE, cmdline.text().as_bytes())?,
         ];
         if let Some(kernel) = &kernel {
-            let read = Hashed::file(&kernel.file, progress).map_err(|e| unreadable(&kernel.file, e))?;
+            let read = hashed(&kernel.file, progress)?;
             artifacts.push(self.copy(&kernel.file, VMLINUZ, read, &[], &output)?);
         }
         let made = self.copy(&initramfs.file, INITRAMFS, read, &segment, &output)?;
@@ -267,7 +267,7 @@ impl Request<'_> {
         &self,
         from: &Path,
         name: &str,
-        mut read: Hashed,
+        (mut hasher, read): (Hasher, u64),
         behind: &[u8],
         output: &Output,
     ) -> Result<Artifact> {
@@ -277,48 +277,24 @@ impl Request<'_> {
         // The kernel copies.
         let mut source = File::open(from).map_err(|e| unreadable(from, e))?;
         let bytes = io::copy(&mut source, new.file()).map_err(failed)?;
-        if bytes != read.bytes {
+        if bytes != read {
             return Err(unreadable(from, io::Error::other("it was changed while it was read")));
         }
         new.file().write_all(behind).map_err(failed)?;
         new.place().map_err(failed)?;
-        read.hasher.update(behind);
+        hasher.update(behind);
         let bytes = bytes + behind.len() as u64;
-        Ok(Artifact { name: name.to_owned(), bytes, sha256: read.hasher.finish() })
+        Ok(Artifact { name: name.to_owned(), bytes, sha256: hasher.finish() })
     }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Problem {
-    if error.kind() == io::ErrorKind::Interrupted {
-        return Problem::cancelled();
-    }
     Problem::new("the base cannot be read").in_file(path).because(error)
 }
 
-/// A file that was read to its end.
-struct Hashed {
-    hasher: Hasher,
-    bytes: u64,
-}
-
-impl Hashed {
-    fn file(path: &Path, progress: &dyn Progress) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let whole = file.metadata()?.len();
-        let (mut hasher, mut bytes, mut buffer) = (Hasher::new(), 0, vec![0; 1 << 18]);
-        loop {
-            let n = file.read(&mut buffer)?;
-            if n == 0 {
-                return Ok(Self { hasher, bytes });
-            }
-            if progress.cancelled() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            hasher.update(&buffer[..n]);
-            bytes += n as u64;
-            progress.at(bytes, whole, Unit::Bytes);
-        }
-    }
+/// Reads a file to its end.
+fn hashed(path: &Path, progress: &dyn Progress) -> Result<(Hasher, u64)> {
+    Hashed::file(path, progress).or_else(|e| progress.check().and(Err(unreadable(path, e))))
 }
 
 /// What there is to know of a base's initramfs.
@@ -332,9 +308,9 @@ struct Found {
 
 impl Found {
     /// Looks into a base, or remembers what was seen when it was stamped before.
-    fn of(store: &Store, path: &Path, progress: &dyn Progress) -> Result<(Self, Hashed)> {
-        let read = Hashed::file(path, progress).map_err(|e| unreadable(path, e))?;
-        let digest = read.hasher.clone().finish();
+    fn of(store: &Store, path: &Path, progress: &dyn Progress) -> Result<(Self, (Hasher, u64))> {
+        let read = hashed(path, progress)?;
+        let digest = read.0.clone().finish();
         let key = KeyMaker::new("stamped base 2").add("initramfs", digest.bytes()).local().finish();
         let known =
             store.work(&key).and_then(|record| serde_json::from_slice(&store.read(&record).ok()?).ok());

@@ -10,7 +10,7 @@ use crate::problem::{Problem, Result};
 use crate::site::resolve::Lookup;
 use crate::site::segment::Recorded;
 use crate::site::{Field, Id, Profile, Sources, files, resolve};
-use crate::store::{Digest, Hasher, Store};
+use crate::store::{Digest, Store};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -109,11 +109,7 @@ fn rebuild(out: &Path, made: &Made, context: &Context, progress: &Short) -> Resu
 
 /// Whether a file is the same in both folders.
 fn again(name: &str, out: &Path, rebuilt: &Path) -> Check {
-    let digest = |folder: &Path| -> std::io::Result<Digest> {
-        let mut hasher = Hasher::new();
-        std::io::copy(&mut std::fs::File::open(folder.join(name))?, &mut hasher)?;
-        Ok(hasher.finish())
-    };
+    let digest = |folder: &Path| Digest::of_file(folder.join(name)).map(|(digest, _)| digest);
     let wrong = match (digest(out), digest(rebuilt)) {
         (Ok(one), Ok(other)) if one == other => None,
         (Ok(one), Ok(other)) => Some(format!("it has the digest {one}, and {other} when it is built again")),

@@ -3,7 +3,7 @@
 
 use super::build::CrateRecord;
 use crate::problem::{Problem, Result};
-use crate::store::{Hasher, Key, KeyMaker};
+use crate::store::{Digest, Key, KeyMaker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -193,11 +193,9 @@ fn hash_folder(folder: &Path) -> Result<Key> {
             continue;
         }
         let path = entry.path();
-        let mut hasher = Hasher::new();
-        let mut file = fs::File::open(path).map_err(|e| bad(path, e))?;
-        io::copy(&mut file, &mut hasher).map_err(|e| bad(path, e))?;
+        let (digest, _) = Digest::of_file(path).map_err(|e| bad(path, e))?;
         let name = path.strip_prefix(folder).unwrap_or(path);
-        key = key.add("name", name.as_os_str().as_bytes()).add("bytes", hasher.finish().bytes());
+        key = key.add("name", name.as_os_str().as_bytes()).add("bytes", digest.bytes());
     }
     Ok(key.finish())
 }

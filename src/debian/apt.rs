@@ -15,7 +15,7 @@ use super::suite::{Suite, has_companions};
 use super::{Error, lock::Package};
 use crate::progress::{Progress, Silent, Unit};
 use crate::secret::{mask, mask_urls};
-use crate::store::{Digest, Hasher, Store};
+use crate::store::{Digest, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
@@ -201,7 +201,8 @@ impl Apt {
         // Also after an error: what is complete is kept.
         for entry in fs::read_dir(&folder).map_err(io)?.flatten() {
             let path = entry.path();
-            let digest = hash_file(&path)?;
+            let (digest, _) =
+                Digest::of_file(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
             if missing.iter().any(|p| p.sha256 == digest) {
                 self.put(&path)?;
             } else if output.ok {
@@ -328,13 +329,6 @@ fn bytes_below(folder: &Path) -> u64 {
         .filter(fs::Metadata::is_file)
         .map(|m| m.len())
         .sum()
-}
-
-fn hash_file(path: &Path) -> Result<Digest, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut hasher = Hasher::new();
-    io::copy(&mut File::open(path).map_err(io)?, &mut hasher).map_err(io)?;
-    Ok(hasher.finish())
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use super::rootfs::path;
 use super::runtime::Ids;
 use crate::initramfs::{Content, Kind, Node, Tree, TreePath};
 use crate::problem::{Problem, Result};
-use crate::store::{Digest, Hasher};
-use std::fs::File;
+use crate::store::Digest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,7 +104,7 @@ fn content(
     if file.optional && std::fs::metadata(&source).is_err() {
         return Ok(None);
     }
-    let digest = digest(&source).map_err(|e| {
+    let (digest, _) = Digest::of_file(&source).map_err(|e| {
         let problem = file.origin.problem("source", format!("cannot read {}", source.display())).because(e);
         if file.source.starts_with(['/', '~']) {
             problem
@@ -122,12 +121,6 @@ fn local_path(source: &str, yaml: &Path) -> PathBuf {
         return PathBuf::from(home).join(below);
     }
     yaml.parent().unwrap_or(Path::new("")).join(source)
-}
-
-fn digest(path: &Path) -> std::io::Result<Digest> {
-    let mut hasher = Hasher::new();
-    std::io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hasher.finish())
 }
 
 impl PlannedFile {

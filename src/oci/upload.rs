@@ -8,7 +8,7 @@ use super::import::Error;
 use super::repository::Repository;
 use super::wire::{ATTEMPTS, Ask, FileRange, Payload};
 use crate::progress::Unit;
-use crate::store::{Digest, Hasher, Store};
+use crate::store::{Digest, Store};
 use hyper::body::Bytes;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -44,10 +44,8 @@ impl Blob {
     pub fn of_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let failed = |source| Error::Read { what: path.display().to_string(), source };
-        let mut hasher = Hasher::new();
-        let size =
-            std::io::copy(&mut std::fs::File::open(&path).map_err(failed)?, &mut hasher).map_err(failed)?;
-        Ok(Self { digest: hasher.finish(), size, content: Content::File(path) })
+        let (digest, size) = Digest::of_file(&path).map_err(failed)?;
+        Ok(Self { digest, size, content: Content::File(path) })
     }
 
     /// A blob of the store, checked.

@@ -3,8 +3,13 @@
 use sha2::Digest as _;
 use sha2::digest::common::hazmat::SerializableState as _;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
 use std::str::FromStr;
+
+/// Bytes that are read at a time to be hashed.
+pub(super) const PIECE: usize = 128 << 10;
 
 /// The SHA-256 of some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +25,18 @@ impl Digest {
         let mut hasher = Hasher::new();
         hasher.update(bytes);
         hasher.finish()
+    }
+
+    /// The digest of all that is left to read, and how many bytes that is.
+    pub fn of_reader(from: impl io::Read) -> io::Result<(Self, u64)> {
+        let mut hasher = Hasher::new();
+        let bytes = io::copy(&mut BufReader::with_capacity(PIECE, from), &mut hasher)?;
+        Ok((hasher.finish(), bytes))
+    }
+
+    /// The digest of a file, and its bytes. [`super::Hashed`] does the same and tells how far it is.
+    pub fn of_file(path: impl AsRef<Path>) -> io::Result<(Self, u64)> {
+        Self::of_reader(File::open(path)?)
     }
 
     pub fn bytes(&self) -> &[u8; 32] {

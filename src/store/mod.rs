@@ -8,6 +8,7 @@
 
 mod digest;
 mod disk;
+mod hashed;
 mod key;
 mod look;
 mod names;
@@ -17,6 +18,7 @@ mod work;
 use look::{DAY, Look};
 
 pub use digest::{Digest, Hasher};
+pub use hashed::{Hashed, Reading};
 pub use key::{Key, KeyMaker};
 pub use upkeep::{Checked, Contents, Pruned};
 pub use work::{Upstream, Work};
@@ -186,7 +188,7 @@ impl Store {
         let look = Look::of(&file).map_err(io)?;
         // Before the blob is read, which may take longer than that.
         let settled = look.is_settled();
-        let (found, _) = hash(&file).map_err(io)?;
+        let (found, _) = Digest::of_reader(&file).map_err(io)?;
         if found != *digest {
             self.take_out(&path, &file)?;
             self.forget_look(digest);
@@ -276,13 +278,6 @@ impl Store {
             std::thread::sleep(LOOK);
         }
     }
-}
-
-/// The digest of what follows in a file, and its length.
-fn hash(mut file: &File) -> io::Result<(Digest, u64)> {
-    let mut hasher = Hasher::new();
-    let len = io::copy(&mut file, &mut hasher)?;
-    Ok((hasher.finish(), len))
 }
 
 impl Write for BlobWriter {

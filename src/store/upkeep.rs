@@ -91,7 +91,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
             Err(source) => return Err(io(source)),
         };
-        let (found, bytes) = super::hash(&file).map_err(io)?;
+        let (found, bytes) = Digest::of_reader(&file).map_err(io)?;
         let named: Option<Digest> = name.to_str().and_then(|name| name.parse().ok());
         if named == Some(found) {
             return Ok((bytes, None));

@@ -2,10 +2,8 @@
 
 use super::{Settings, download};
 use crate::problem::{Problem, Result};
-use crate::progress::{Progress, Unit};
-use crate::store::{Digest, Hasher, Store};
-use std::fs::File;
-use std::io::Read as _;
+use crate::progress::Progress;
+use crate::store::{Digest, Hashed, Store};
 use std::path::{Path, PathBuf};
 
 /// Who has the tarball.
@@ -67,21 +65,8 @@ pub fn digest(path: &Path, progress: &dyn Progress) -> Result<Digest> {
             "give a tarball with --tarball, or leave `tarball` out of the profile to have it downloaded",
         )
     };
-    let mut file = File::open(path).map_err(failed)?;
-    let total = file.metadata().map_err(failed)?.len();
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut done = 0;
-    loop {
-        progress.check()?;
-        let n = file.read(&mut buffer).map_err(failed)?;
-        if n == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(&buffer[..n]);
-        done += n as u64;
-        progress.at(done, total, Unit::Bytes);
-    }
+    let read = Hashed::file(path, progress).or_else(|e| progress.check().and(Err(failed(e))));
+    read.map(|(hasher, _)| hasher.finish())
 }
 
 #[cfg(test)]
