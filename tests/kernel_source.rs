@@ -11,6 +11,8 @@ mod full;
 mod kept;
 #[path = "kernel_source/origin.rs"]
 mod origin;
+#[path = "support/package.rs"]
+mod package;
 mod support;
 #[path = "kernel_source/tarball.rs"]
 mod tarball;

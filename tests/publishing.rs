@@ -1,14 +1,18 @@
 //! What is built reaches a registry and comes back: published, signed, shared between builders, carried on a
-//! stick. Debian's docker-registry on loopback; skopeo and openssl read what we write.
+//! stick. Debian's docker-registry on loopback; skopeo, openssl, cosign and ORAS read what we write.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "publishing/asked.rs"]
 mod asked;
 #[path = "support/faults.rs"]
 mod faults;
+#[path = "support/package.rs"]
+mod package;
 #[path = "publishing/signed.rs"]
 mod signed;
 mod support;
+#[path = "publishing/tools.rs"]
+mod tools;
 #[path = "publishing/unfinished.rs"]
 mod unfinished;
 

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 /// The media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// The type of a config that says nothing.
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// The annotation that holds a file's name.
 pub const TITLE: &str = "org.opencontainers.image.title";
 
