@@ -5,27 +5,64 @@
 mod support;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A project with a profile and the lab's certificates.
-fn project(folder: &Path) {
-    for name in ["components", "profiles"] {
-        std::fs::create_dir_all(folder.join(name)).unwrap();
-    }
-    let definition = "kernel:\n  image: kernel\n  cmdline: console=ttyS0 loglevel=4\n";
-    std::fs::write(folder.join("components/hook.yaml"), definition).unwrap();
-    for name in ["lab.toml", "lab-ca.pem", "lab-server.pem"] {
-        let from = Path::new(support::ROOT).join("profiles").join(name);
-        if from.is_file() {
-            std::fs::copy(from, folder.join("profiles").join(name)).unwrap();
+/// A folder with a project in it, which has a profile and the lab's certificates.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        for name in ["project/components", "project/profiles"] {
+            std::fs::create_dir_all(place.path(name)).unwrap();
         }
+        let definition = "kernel:\n  image: kernel\n  cmdline: console=ttyS0 loglevel=4\n";
+        std::fs::write(place.path("project/components/hook.yaml"), definition).unwrap();
+        for name in ["lab.toml", "lab-ca.pem", "lab-server.pem"] {
+            let from = Path::new(support::ROOT).join("profiles").join(name);
+            if from.is_file() {
+                std::fs::copy(from, place.path("project/profiles").join(name)).unwrap();
+            }
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        support::hookos(&self.path("project"), &self.path("store"), words).output().unwrap()
+    }
+
+    /// Stamps the lab's site on an image.
+    fn stamp(&self, image: &Path, out: &Path, more: &[&str]) -> Output {
+        let words = ["stamp", text(image), "--profile", "lab", "--out", text(out)];
+        self.run(&[&words[..], more].concat())
+    }
+
+    fn inspect(&self, image: &Path) -> serde_json::Value {
+        serde_json::from_slice(&self.run(&["inspect", text(image), "--json"]).stdout).unwrap()
+    }
+
+    fn sh(&self, script: &str) -> String {
+        sh(self.0.path(), script)
+    }
+
+    /// An image in a folder, by other programs: what `script` prints is the initramfs.
+    fn image(&self, name: &str, script: &str) -> PathBuf {
+        self.sh(&format!("mkdir -p {name}; {{ {script}\n}} > {name}/initramfs-x86_64"));
+        std::fs::write(self.path(name).join("vmlinuz-x86_64"), kernel()).unwrap();
+        self.path(name)
     }
 }
 
+/// Runs a script. In it, `pack FOLDER` prints an archive of a folder's content.
 fn sh(folder: &Path, script: &str) -> String {
+    let script = format!("pack() {{ (cd \"$1\" && find . | cpio -o -H newc --quiet); }}\n{script}");
     let output =
-        Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(folder).output().unwrap();
+        Command::new("bash").args(["-euo", "pipefail", "-c", &script]).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -41,8 +78,8 @@ fn kernel() -> Vec<u8> {
     image
 }
 
-fn image_of(folder: &Path) -> &str {
-    folder.to_str().unwrap()
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -51,27 +88,21 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_foreign_image_gets_the_sites_files_behind_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("project");
-    project(&root);
-    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
+    let place = Place::new();
     // As HookOS is published elsewhere: one gzip member by another program, settings of another site.
-    sh(
-        folder.path(),
-        "mkdir -p base/etc/hook base/etc/idp published
+    let published = place.image(
+        "published",
+        "mkdir -p base/etc/hook base/etc/idp
          echo KEYCLOAK_URL=old.example.com > base/etc/hook/env_config
          echo old > base/etc/idp/ca.pem
-         (cd base && find . | cpio -o -H newc --quiet) | gzip -n > published/initramfs-x86_64",
+         pack base | gzip -n",
     );
-    std::fs::write(folder.path().join("published/vmlinuz-x86_64"), kernel()).unwrap();
-    sh(folder.path(), "tar -C published -czf hook_x86_64.tar.gz vmlinuz-x86_64 initramfs-x86_64");
+    place.sh("tar -C published -czf hook_x86_64.tar.gz vmlinuz-x86_64 initramfs-x86_64");
 
-    let archive = folder.path().join("hook_x86_64.tar.gz");
-    let published = folder.path().join("published");
+    let archive = place.path("hook_x86_64.tar.gz");
     for (name, image) in [("archive", &archive), ("folder", &published)] {
-        let out = folder.path().join(name);
-        let image = image.to_str().unwrap();
-        support::ok(run(&["stamp", image, "--profile", "lab", "--out", out.to_str().unwrap()]));
+        let out = place.path(name);
+        support::ok(place.stamp(image, &out, &[]));
         let base = std::fs::read(published.join("initramfs-x86_64")).unwrap();
         let made = std::fs::read(out.join("initramfs-x86_64")).unwrap();
         assert!(made.starts_with(&base), "nothing of the base changes");
@@ -95,59 +126,50 @@ fn a_foreign_image_gets_the_sites_files_behind_its_own() {
         let sum = hookos::store::Digest::of(&base).to_string();
         assert_eq!(manifest["inputs"][0]["digest"], sum.as_str());
     }
-    let inspected = run(&["inspect", folder.path().join("archive").to_str().unwrap(), "--json"]);
-    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    let inspected = place.inspect(&place.path("archive"));
     assert_eq!(inspected["kernel"]["release"], "5.10.228-test");
     assert_eq!(inspected["members"].as_array().unwrap().len(), 2);
     assert_eq!(inspected["site"]["profile"], "lab");
     assert!(inspected["env_config"].to_string().contains("keycloak.lab.example.com"), "{inspected}");
     assert!(inspected["certificates"]["etc/idp/ca.pem"][0]["authority"].as_bool().unwrap());
-    let other = run(&["inspect", image_of(&published), image_of(&folder.path().join("archive"))]);
-    let text = support::ok(other);
+    let other = place.run(&["inspect", text(&published), text(&place.path("archive"))]);
+    let shown = support::ok(other);
     for line in [
         "KEYCLOAK_URL: old.example.com -> keycloak.lab.example.com:443",
         "~ etc/idp/ca.pem",
         "+ etc/hook/site.json",
     ] {
-        assert!(text.contains(line), "{line}: {text}");
+        assert!(shown.contains(line), "{line}: {shown}");
     }
     // The same inputs, the same bytes.
     assert_eq!(
-        std::fs::read(folder.path().join("archive/hook_x86_64.tar.gz")).unwrap(),
-        std::fs::read(folder.path().join("folder/hook_x86_64.tar.gz")).unwrap()
+        std::fs::read(place.path("archive/hook_x86_64.tar.gz")).unwrap(),
+        std::fs::read(place.path("folder/hook_x86_64.tar.gz")).unwrap()
     );
     // Over itself, or over something else entirely: told, and nothing is written.
-    let image = published.to_str().unwrap();
-    let output = run(&["stamp", image, "--profile", "lab", "--out", image]);
+    let output = place.stamp(&published, &published, &[]);
     assert!(said(&output).contains("would replace itself"), "{}", said(&output));
-    let text = root.join("profiles/lab.toml");
-    let output = run(&["stamp", text.to_str().unwrap(), "--profile", "lab", "--out", image]);
+    let output = place.stamp(&place.path("project/profiles/lab.toml"), &published, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("no initramfs"), "{}", said(&output));
 }
 
 #[test]
 fn a_base_without_the_folders_gets_them_and_a_bundle_is_the_segment_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("project");
-    project(&root);
-    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
-    sh(
-        folder.path(),
-        "mkdir -p base/bin; (cd base && find . | cpio -o -H newc --quiet) | xz --check=crc32 > bare.img",
-    );
-    let (image, out) = (folder.path().join("bare.img"), folder.path().join("out"));
-    support::ok(run(&["stamp", image.to_str().unwrap(), "--profile", "lab", "--out", out.to_str().unwrap()]));
+    let place = Place::new();
+    place.sh("mkdir -p base/bin; pack base | xz --check=crc32 > bare.img");
+    let out = place.path("out");
+    support::ok(place.stamp(&place.path("bare.img"), &out, &[]));
     let list = sh(&out, "gzip -dc site.cpio.gz | cpio -t --quiet");
     for name in ["etc/hook", "etc/idp", "etc/hook/env_config"] {
         assert!(list.lines().any(|line| line == name), "{list}");
     }
     assert!(!out.join("hook_x86_64.tar.gz").exists(), "without a kernel there is no archive");
 
-    let bundle = folder.path().join("bundle");
-    support::ok(run(&["stamp", "--bundle", "--profile", "lab", "--out", bundle.to_str().unwrap()]));
+    let bundle = place.path("bundle");
+    support::ok(place.run(&["stamp", "--bundle", "--profile", "lab", "--out", text(&bundle)]));
     assert_eq!(left(&bundle), ["cmdline-x86_64", "manifest.json", "site.cpio.zst"]);
-    support::ok(run(&["verify", bundle.to_str().unwrap()]));
+    support::ok(place.run(&["verify", text(&bundle)]));
     let mut zstd =
         Command::new("zstd").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     zstd.stdin.take().unwrap().write_all(&std::fs::read(bundle.join("site.cpio.zst")).unwrap()).unwrap();
@@ -168,43 +190,26 @@ fn left(folder: &Path) -> Vec<String> {
 }
 
 /// As DKAM leaves it: an initramfs of xz, signatures of kernel and initramfs, the certificate to enrol.
-fn signed_archive(folder: &Path) -> std::path::PathBuf {
-    sh(
-        folder,
-        "mkdir -p base/etc/hook base/etc/idp signed
-         (cd base && find . | cpio -o -H newc --quiet) | xz --check=crc32 > signed/initramfs-x86_64
-         head -c 566 /dev/urandom > signed/vmlinuz-x86_64.sig
-         head -c 566 /dev/urandom > signed/initramfs-x86_64.sig
-         head -c 1300 /dev/urandom > signed/hookos_db.der
-         mkdir -p signed/dtbs-x86_64; echo tree > signed/dtbs-x86_64/board.dtb; chmod 600 signed/hookos_db.der",
-    );
-    std::fs::write(folder.join("signed/vmlinuz-x86_64"), kernel()).unwrap();
-    sh(
-        folder,
-        "tar -C signed --mtime=@86400 -czf signed.tar.gz vmlinuz-x86_64 vmlinuz-x86_64.sig initramfs-x86_64 \
-         initramfs-x86_64.sig hookos_db.der dtbs-x86_64",
-    );
-    folder.join("signed.tar.gz")
+fn signed_archive(place: &Place) -> PathBuf {
+    place.image("signed", "mkdir -p base/etc/hook base/etc/idp; pack base | xz --check=crc32");
+    place.sh("cd signed
+         head -c 566 /dev/urandom > vmlinuz-x86_64.sig
+         head -c 566 /dev/urandom > initramfs-x86_64.sig
+         head -c 1300 /dev/urandom > hookos_db.der
+         mkdir dtbs-x86_64; echo tree > dtbs-x86_64/board.dtb; chmod 600 hookos_db.der
+         tar --mtime=@86400 -czf ../signed.tar.gz vmlinuz-x86_64 vmlinuz-x86_64.sig initramfs-x86_64 \
+         initramfs-x86_64.sig hookos_db.der dtbs-x86_64");
+    place.path("signed.tar.gz")
 }
 
 #[test]
 fn a_signed_archive_keeps_what_else_is_in_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("project");
-    project(&root);
-    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
-    let archive = signed_archive(folder.path());
-    let out = folder.path().join("out");
-    let text = support::ok(run(&[
-        "stamp",
-        archive.to_str().unwrap(),
-        "--profile",
-        "lab",
-        "--out",
-        out.to_str().unwrap(),
-    ]));
-    assert!(text.contains("warning: initramfs-x86_64.sig is left out"), "{text}");
-    let base = std::fs::read(folder.path().join("signed/initramfs-x86_64")).unwrap();
+    let place = Place::new();
+    let archive = signed_archive(&place);
+    let out = place.path("out");
+    let told = support::ok(place.stamp(&archive, &out, &[]));
+    assert!(told.contains("warning: initramfs-x86_64.sig is left out"), "{told}");
+    let base = std::fs::read(place.path("signed/initramfs-x86_64")).unwrap();
     assert!(std::fs::read(out.join("initramfs-x86_64")).unwrap().starts_with(&base));
     assert_eq!(std::fs::read(out.join("vmlinuz-x86_64")).unwrap(), kernel());
     let list = sh(&out, "tar tzf hook_x86_64.tar.gz");
@@ -226,62 +231,41 @@ fn a_signed_archive_keeps_what_else_is_in_it() {
          test $(stat -c '%a %Y' tar/hookos_db.der | tr ' ' -) = 600-86400
          cmp tar/initramfs-x86_64 initramfs-x86_64; rm -r tar",
     );
-    let inspected = run(&["inspect", archive.to_str().unwrap(), "--json"]);
-    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    let inspected = place.inspect(&archive);
     assert_eq!(inspected["kernel"]["release"], "5.10.228-test");
     let beside: Vec<&String> = inspected["beside"].as_object().unwrap().keys().collect();
     assert_eq!(
         beside,
         ["dtbs-x86_64/board.dtb", "hookos_db.der", "initramfs-x86_64.sig", "vmlinuz-x86_64.sig"]
     );
-    support::ok(run(&["verify", out.to_str().unwrap()]));
+    support::ok(place.run(&["verify", text(&out)]));
     // A second kernel: nobody can know which one is meant.
-    sh(folder.path(), "cp signed/vmlinuz-x86_64 signed/vmlinuz-old; tar -C signed -czf two.tar.gz .");
-    let output = run(&[
-        "stamp",
-        folder.path().join("two.tar.gz").to_str().unwrap(),
-        "--profile",
-        "lab",
-        "--out",
-        out.to_str().unwrap(),
-    ]);
+    place.sh("cp signed/vmlinuz-x86_64 signed/vmlinuz-old; tar -C signed -czf two.tar.gz .");
+    let output = place.stamp(&place.path("two.tar.gz"), &out, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("vmlinuz-old"), "{}", said(&output));
 }
 
 #[test]
 fn a_site_on_another_sites_image_has_nothing_of_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("project");
-    project(&root);
-    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
+    let place = Place::new();
     // Two members by zstd, with NULs between and behind them.
-    sh(
-        folder.path(),
-        "mkdir -p base/etc/hook base/etc/idp more/usr generic
+    let generic = place.image(
+        "generic",
+        "mkdir -p base/etc/hook base/etc/idp more/usr
          echo x > more/usr/x; ln more/usr/x more/usr/y
-         pack() { (cd $1 && find . | cpio -o -H newc --quiet) | zstd -q; }
-         { pack base; head -c 300 /dev/zero; pack more; head -c 52 /dev/zero; } > generic/initramfs-x86_64",
+         pack base | zstd -q; head -c 300 /dev/zero; pack more | zstd -q; head -c 52 /dev/zero",
     );
-    std::fs::write(folder.path().join("generic/vmlinuz-x86_64"), kernel()).unwrap();
-    let out = |site: &str| root.join("out").join(site);
-    let stamp = |image: &Path, site: &str, more: &[&str]| {
-        let out = out(site);
-        let words = ["stamp", image.to_str().unwrap(), "--profile", "lab", "--out", out.to_str().unwrap()];
-        support::ok(run(&[&words[..], more].concat()))
-    };
-    let generic = folder.path().join("generic");
+    let out = |site: &str| place.path("project/out").join(site);
+    let stamp = |image: &Path, site: &str, more: &[&str]| support::ok(place.stamp(image, &out(site), more));
     let berlin = ["--extra-hosts", "192.0.2.1 berlin", "--nameservers", "192.0.2.53", "--getty", "off"];
     stamp(&generic, "berlin", &[&berlin[..], &["--kernel-append", "quiet"]].concat());
     stamp(&out("berlin"), "rome", &["--kernel-append", "console=ttyS1"]);
     for site in ["berlin", "rome"] {
-        support::ok(run(&["verify", out(site).to_str().unwrap()]));
+        support::ok(place.run(&["verify", text(&out(site))]));
     }
-    let inspect = |site: &str| -> serde_json::Value {
-        serde_json::from_slice(&run(&["inspect", out(site).to_str().unwrap(), "--json"]).stdout).unwrap()
-    };
-    assert_eq!(inspect("berlin")["settings"]["GETTY"], "off");
-    assert_eq!(inspect("rome")["settings"]["GETTY"], "insecure");
+    assert_eq!(place.inspect(&out("berlin"))["settings"]["GETTY"], "off");
+    assert_eq!(place.inspect(&out("rome"))["settings"]["GETTY"], "insecure");
     // What the kernel would leave, by another program; each archive ends with a trailer.
     let unpacked = sh(
         &out("rome"),
@@ -297,8 +281,8 @@ fn a_site_on_another_sites_image_has_nothing_of_it() {
         "the image definition's, for the image has none"
     );
     assert_eq!(cmdline("rome"), "console=ttyS0 loglevel=4 console=ttyS1\n", "Berlin's words are not Rome's");
-    let text = support::ok(run(&["boot", "rome", "--dry-run"]));
-    assert!(text.contains("console=ttyS1"), "{text}");
+    let told = support::ok(place.run(&["boot", "rome", "--dry-run"]));
+    assert!(told.contains("console=ttyS1"), "{told}");
 
     // Over another image: what that left is no part of this one, and a build that runs there is left alone.
     std::fs::write(out("berlin").join("sbom.cdx.json"), "{}").unwrap();
@@ -317,48 +301,38 @@ fn a_site_on_another_sites_image_has_nothing_of_it() {
         ]
     );
     assert_eq!(cmdline("berlin"), "console=ttyS0 loglevel=4\n");
-    support::ok(run(&["verify", out("berlin").to_str().unwrap()]));
+    support::ok(place.run(&["verify", text(&out("berlin"))]));
     let running = std::fs::File::options().write(true).open(out("berlin").join("logs/running")).unwrap();
     running.lock().unwrap();
-    let output =
-        run(&["stamp", image_of(&generic), "--profile", "lab", "--out", out("berlin").to_str().unwrap()]);
+    let output = place.stamp(&generic, &out("berlin"), &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("is running already"), "{}", said(&output));
 }
 
 #[test]
 fn a_certificate_that_ends_soon_is_told_of_when_stamping() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("project");
-    project(&root);
-    let run = |words: &[&str]| support::hookos(&root, &folder.path().join("store"), words).output().unwrap();
-    sh(
-        folder.path(),
-        "mkdir base; (cd base && find . | cpio -o -H newc --quiet) > base.img
+    let place = Place::new();
+    place.sh("mkdir base; pack base > base.img
          openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out soon.pem -days 5 -subj '/CN=soon' \
-         -addext basicConstraints=critical,CA:TRUE 2>/dev/null",
-    );
-    let (image, out) = (folder.path().join("base.img"), folder.path().join("out"));
-    let ca = format!("--ca-file={}", folder.path().join("soon.pem").display());
+         -addext basicConstraints=critical,CA:TRUE 2>/dev/null");
+    let ca = format!("--ca-file={}", place.path("soon.pem").display());
     let server = ca.replace("--ca-file", "--server-cert-file");
-    let words = ["stamp", image.to_str().unwrap(), "--profile", "lab", "--out", out.to_str().unwrap()];
-    let text = support::ok(run(&[&words[..], &[&ca, &server]].concat()));
-    let warning = text.lines().find(|line| line.starts_with("hookos: warning:") && line.contains("soon"));
-    assert!(warning.is_some(), "{text}");
+    let told = support::ok(place.stamp(&place.path("base.img"), &place.path("out"), &[&ca, &server]));
+    let warning = told.lines().find(|line| line.starts_with("hookos: warning:") && line.contains("soon"));
+    assert!(warning.is_some(), "{told}");
     // Hard links by GNU cpio bring their content with the last name, and many names are one file.
-    sh(
-        folder.path(),
+    place.sh(
         "mkdir links; head -c 70000 /dev/zero > links/a; ln links/a links/b; ln links/a links/c
          (cd links && printf '%s\\n' a b c | cpio -o -H newc --quiet) > links.img
          cp -a links other; (cd other && chmod 600 a && printf '%s\\n' . a b c | cpio -o -H newc --quiet) > other.img",
     );
-    let text = support::ok(run(&["inspect", folder.path().join("links.img").to_str().unwrap()]));
-    assert!(text.contains("68.4 KiB in 3 files unpacked"), "{text}");
-    let both = ["links.img", "other.img"].map(|name| folder.path().join(name).display().to_string());
-    let text = support::ok(run(&["inspect", &both[0], &both[1]]));
+    let both = ["links.img", "other.img"].map(|name| place.path(name).display().to_string());
+    let shown = support::ok(place.run(&["inspect", &both[0]]));
+    assert!(shown.contains("68.4 KiB in 3 files unpacked"), "{shown}");
+    let shown = support::ok(place.run(&["inspect", &both[0], &both[1]]));
     for line in ["~ a (mode 100644 -> 100600)", "~ c (mode 100644 -> 100600)", "+ ./"] {
-        assert!(text.contains(line), "{line}: {text}");
+        assert!(shown.contains(line), "{line}: {shown}");
     }
-    let text = support::ok(run(&["inspect", &both[0], &both[0]]));
-    assert!(text.contains("hold the same"), "{text}");
+    let shown = support::ok(place.run(&["inspect", &both[0], &both[0]]));
+    assert!(shown.contains("hold the same"), "{shown}");
 }

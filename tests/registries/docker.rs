@@ -8,7 +8,7 @@ use crate::support::{Registry, ok};
 fn docker_and_hookos_take_each_others_images() {
     let room = Room::new();
     let registry = Registry::start(room.folder.path(), "");
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host));
+    room.without_tls(&[&registry.host], "");
     let engine = Engine::start(&room.path("engine"), &["--bridge=none"]);
     engine.base(&room.path("base"));
     let docker = |words: &[&str]| ok(engine.docker(words));

@@ -13,7 +13,7 @@ fn a_token_server_is_asked_with_a_password_a_token_or_a_helper() {
     let room = Room::new();
     let tokens = Tokens::start(300);
     let registry = Registry::start(room.folder.path(), &tokens.settings(room.folder.path()));
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host));
+    room.without_tls(&[&registry.host], "");
     let reference = format!("{}/team/tools:v1", registry.host);
     room.image("store", &reference, 1000);
     let nobody = room.fails("store", &["images", "push", &reference]);
@@ -73,7 +73,7 @@ fn a_token_that_runs_out_on_the_way_is_renewed() {
     let tokens = Tokens::start(300);
     let registry = Registry::start(room.folder.path(), &tokens.settings(room.folder.path()));
     let faults = Faults::before(&registry.host);
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", faults.host));
+    room.without_tls(&[&faults.host], "");
     room.login(&format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, faults.host));
     let reference = format!("{}/a:v1", faults.host);
     let image = room.image("store", &reference, 100_000);
@@ -100,7 +100,7 @@ fn a_blob_is_sent_where_the_login_may_not_read_the_other_repository() {
     let room = Room::new();
     let tokens = Tokens::start(300);
     let registry = Registry::start(room.folder.path(), &tokens.settings(room.folder.path()));
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host));
+    room.without_tls(&[&registry.host], "");
     room.login(&format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, registry.host));
     let (from, to) = (format!("{}/theirs/a:v1", registry.host), format!("{}/ours/a:v1", registry.host));
     room.image("store", &from, 1000);

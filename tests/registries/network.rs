@@ -12,12 +12,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_pull_survives_a_bad_network_or_says_what_is_wrong() {
     let room = Room::new();
-    let registry = Registry::start(room.folder.path(), "");
-    let faults = Faults::before(&registry.host);
-    room.registries(&format!(
-        "[registry.\"{}\"]\ntls = \"off\"\n[registry.\"{}\"]\ntls = \"off\"\nsilence_seconds = 1\n",
-        registry.host, faults.host
-    ));
+    let (registry, faults) = room.faulty_registry("silence_seconds = 1\n");
     let reference = format!("{}/a/b:v1", registry.host);
     let image = room.image("maker", &reference, 2_000_000);
     ok(room.hookos("maker", &["images", "push", &reference]));
@@ -84,9 +79,7 @@ fn a_pull_survives_a_bad_network_or_says_what_is_wrong() {
 #[test]
 fn a_push_survives_a_bad_network_or_says_what_is_wrong() {
     let room = Room::new();
-    let registry = Registry::start(room.folder.path(), "");
-    let faults = Faults::before(&registry.host);
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", faults.host));
+    let (registry, faults) = room.faulty_registry("");
     let reference = format!("{}/big:v1", faults.host);
     // Three pieces of 16 MiB.
     room.image("store", &reference, 40_000_000);
@@ -160,9 +153,7 @@ fn a_bad_network_with_tls_and_a_password_is_survived_too() {
 #[test]
 fn ctrl_c_ends_a_pull_and_a_push_and_leaves_nothing_wrong() {
     let room = Room::new();
-    let registry = Registry::start(room.folder.path(), "");
-    let faults = Faults::before(&registry.host);
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\nsilence_seconds = 90\n", faults.host));
+    let (_registry, faults) = room.faulty_registry("silence_seconds = 90\n");
     let reference = format!("{}/a:v1", faults.host);
     room.image("maker", &reference, 20_000_000);
     // Longer than anybody waits here, and than the connection is given up.

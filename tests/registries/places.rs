@@ -13,27 +13,21 @@ use std::path::Path;
 #[test]
 fn a_mirror_is_asked_first_and_the_registry_when_it_fails() {
     let room = Room::new();
-    let (near, far) = (room.path("near"), room.path("far"));
-    fs::create_dir_all(&near).unwrap();
-    fs::create_dir_all(&far).unwrap();
-    let (near, far) = (Registry::start(&near, ""), Registry::start(&far, ""));
+    let [near, far] = ["near", "far"].map(|name| Registry::start(&room.path(name), ""));
     let settings = |mirror: &str| {
-        format!(
-            "[registry.\"{}\"]\ntls = \"off\"\nmirrors = [\"{mirror}/hub\"]\n[registry.\"{}\"]\ntls = \"off\"\n\
-             [registry.\"127.0.0.1:1\"]\ntls = \"off\"\n",
-            far.host, near.host
-        )
+        let mirrors = format!("mirrors = [\"{mirror}/hub\"]\n");
+        room.without_tls(&[&near.host, "127.0.0.1:1", &far.host], &mirrors);
     };
     let reference = format!("{}/tools:v1", far.host);
     let image = room.image("maker", &reference, 1000);
-    room.registries(&settings(&near.host));
+    settings(&near.host);
     ok(room.hookos("maker", &["images", "push", &reference, &format!("{}/hub/tools:v1", near.host)]));
     ok(room.hookos("first", &["images", "pull", &reference]));
     let first = Store::open(room.path("first")).unwrap();
     assert_eq!(oci::registry::named(&first, &reference).unwrap().unwrap().layers, image.layers);
     // A push goes to the registry itself; then the mirror may be gone.
     ok(room.hookos("maker", &["images", "push", &reference]));
-    room.registries(&settings("127.0.0.1:1"));
+    settings("127.0.0.1:1");
     let said = ok(room.hookos("second", &["images", "pull", &reference]));
     assert!(said.contains("mirror 127.0.0.1:1"), "{said}");
 }
@@ -41,16 +35,13 @@ fn a_mirror_is_asked_first_and_the_registry_when_it_fails() {
 #[test]
 fn a_mirror_that_fails_somehow_is_left_for_the_registry() {
     let room = Room::new();
-    let (near, far) = (room.path("near"), room.path("far"));
-    fs::create_dir_all(&near).unwrap();
-    fs::create_dir_all(&far).unwrap();
-    let (near, far) = (Registry::start(&near, ""), Registry::start(&far, ""));
+    let [near, far] = ["near", "far"].map(|name| Registry::start(&room.path(name), ""));
     let (mirror, origin) = (Faults::before(&near.host), Faults::before(&far.host));
-    room.registries(&format!(
-        "[registry.\"{}\"]\ntls = \"off\"\nmirrors = [\"{}\"]\n[registry.\"{}\"]\ntls = \"off\"\nsilence_seconds = 1\n\
-         [registry.\"{}\"]\ntls = \"off\"\n",
-        origin.host, mirror.host, mirror.host, near.host
-    ));
+    let mirrored = format!(
+        "silence_seconds = 1\n[registry.\"{}\"]\ntls = \"off\"\nmirrors = [\"{}\"]\n",
+        origin.host, mirror.host
+    );
+    room.without_tls(&[&near.host, &mirror.host], &mirrored);
     let reference = format!("{}/tools:v1", origin.host);
     let image = room.image("maker", &reference, 1_000_000);
     ok(room.hookos("maker", &["images", "push", &reference]));
@@ -87,15 +78,13 @@ fn a_mirror_that_fails_somehow_is_left_for_the_registry() {
 #[test]
 fn a_registry_behind_a_proxy_is_reached_by_its_name() {
     let room = Room::new();
-    let (plain, secure) = (room.path("plain"), room.path("secure"));
-    fs::create_dir_all(&plain).unwrap();
-    fs::create_dir_all(&secure).unwrap();
     let authority = Authority::new();
     let (certificate, key) = authority.certificate("registry.test");
-    fs::write(secure.join("crt"), certificate).unwrap();
-    fs::write(secure.join("key"), key).unwrap();
-    let plain = Registry::start(&plain, "");
-    let secure = Registry::start_with_tls(&secure, &secure.join("crt"), &secure.join("key"), "");
+    let (crt, private) = (room.path("crt"), room.path("key"));
+    fs::write(&crt, certificate).unwrap();
+    fs::write(&private, key).unwrap();
+    let plain = Registry::start(&room.path("plain"), "");
+    let secure = Registry::start_with_tls(&room.path("secure"), &crt, &private, "");
     room.registries(
         "[registry.\"plain.test\"]\ntls = \"off\"\n[registry.\"registry.test\"]\nca = [\"ca.pem\"]\n",
     );
@@ -169,7 +158,7 @@ fn for_two_platforms(room: &Room, to: &Path, name: &str) {
 fn an_image_for_several_platforms_is_pinned_pulled_and_carried() {
     let room = Room::new();
     let registry = Registry::start(room.folder.path(), "");
-    room.registries(&format!("[registry.\"{}\"]\ntls = \"off\"\n", registry.host));
+    room.without_tls(&[&registry.host], "");
     let layout = room.path("layout");
     for_two_platforms(&room, &layout, "v1");
     let (ours, theirs) =

@@ -1,6 +1,7 @@
 //! Where a test of registries takes place.
 
-use crate::support::{self, ROOT, ok};
+use crate::faults::Faults;
+use crate::support::{self, ROOT, Registry, ok};
 use hookos::initramfs::tree::{Node, Tree, TreePath};
 use hookos::oci;
 use hookos::store::Store;
@@ -52,6 +53,20 @@ impl Room {
     pub fn registries(&self, text: &str) {
         fs::create_dir_all(self.path("config/hookos")).unwrap();
         fs::write(self.path("config/hookos/registries.toml"), text).unwrap();
+    }
+
+    /// `registries.toml` says that these hosts speak without TLS, and `more` of the last one.
+    pub fn without_tls(&self, hosts: &[&str], more: &str) {
+        let tables = hosts.iter().map(|host| format!("[registry.\"{host}\"]\ntls = \"off\"\n"));
+        self.registries(&(tables.collect::<String>() + more));
+    }
+
+    /// A registry, and what stands before it and does things wrong; of that one `registries.toml` says `more`.
+    pub fn faulty_registry(&self, more: &str) -> (Registry, Faults) {
+        let registry = Registry::start(self.folder.path(), "");
+        let faults = Faults::before(&registry.host);
+        self.without_tls(&[&registry.host, &faults.host], more);
+        (registry, faults)
     }
 
     pub fn login(&self, text: &str) {

@@ -150,7 +150,7 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    /// `more` is added to its configuration.
+    /// Keeps its images in `folder`, which is made. `more` is added to its configuration.
     pub fn start(folder: &Path, more: &str) -> Self {
         Self::start_with(folder, "", more)
     }
@@ -164,6 +164,7 @@ impl Registry {
     fn start_with(folder: &Path, http: &str, more: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
+        std::fs::create_dir_all(folder).unwrap();
         let config = folder.join("registry.yml");
         let data = folder.join("registry");
         std::fs::write(
