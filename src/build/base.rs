@@ -13,7 +13,7 @@ use crate::initramfs::join::{self, Head};
 use crate::initramfs::segment::Options;
 use crate::kernel;
 use crate::linuxkit::{Definition, LINUXKIT_TIME};
-use crate::oci::Image;
+use crate::oci::{self, Image};
 use crate::problem::{Problem, Result};
 use crate::progress::Progress as _;
 use crate::site::{Id, KernelSource, Section, Value};
@@ -262,36 +262,43 @@ pub fn kernel_inputs(kernel: &kernel::image::Built) -> Vec<Input> {
 fn parts(ready: &BTreeMap<String, Ready>, kernel: &kernel::image::Built) -> Vec<(Part, String)> {
     let mut parts = Vec::new();
     for (name, ready) in ready {
-        match &ready.built {
-            Some(built) => {
-                for p in &built.packages {
-                    parts.push((package(&p.name, &p.version, &p.architecture, &p.sha256), name.clone()));
-                }
-                parts.extend(built.crates.iter().map(|c| {
-                    let part = Part {
-                        origin: Origin::Cargo,
-                        name: c.name.clone(),
-                        version: c.version.clone(),
-                        architecture: None,
-                        sha256: c.checksum.clone(),
-                    };
-                    (part, name.clone())
-                }));
-            }
-            None => parts.push((
-                Part {
-                    origin: Origin::Oci,
-                    name: name.clone(),
-                    version: ready.image.manifest.to_string(),
-                    architecture: None,
-                    sha256: Some(ready.image.manifest.hex()),
-                },
-                name.clone(),
-            )),
+        let mut add = |part: Part| parts.push((part, name.clone()));
+        let Some(built) = &ready.built else {
+            add(image(name, name, &ready.image.manifest));
+            continue;
+        };
+        for p in &built.packages {
+            add(package(&p.name, &p.version, &p.architecture, &p.sha256));
+        }
+        for c in &built.crates {
+            add(Part {
+                origin: Origin::Cargo,
+                name: c.name.clone(),
+                version: c.version.clone(),
+                architecture: None,
+                sha256: c.checksum.clone(),
+                reference: None,
+            });
+        }
+        for input in built.inputs.iter().filter(|input| input.kind == "image") {
+            add(image(name, &input.name, &input.digest));
         }
     }
     parts.extend(kernel_parts(kernel));
     parts
+}
+
+/// An image that is in another one. What Docker built has no reference.
+fn image(component: &str, named: &str, manifest: &Digest) -> Part {
+    let reference = oci::registry::parse(named).is_ok().then(|| named.to_owned());
+    Part {
+        origin: Origin::Oci,
+        name: reference.as_deref().unwrap_or(component).to_owned(),
+        version: manifest.to_string(),
+        architecture: None,
+        sha256: Some(manifest.hex()),
+        reference,
+    }
 }
 
 fn package(name: &str, version: &str, architecture: &str, sha256: &Digest) -> Part {
@@ -301,6 +308,7 @@ fn package(name: &str, version: &str, architecture: &str, sha256: &Digest) -> Pa
         version: version.to_owned(),
         architecture: Some(architecture.to_owned()),
         sha256: Some(sha256.hex()),
+        reference: None,
     }
 }
 
@@ -320,6 +328,7 @@ pub fn kernel_parts(kernel: &kernel::image::Built) -> Vec<(Part, String)> {
             version: kernel.package_version.clone(),
             architecture: None,
             sha256: tarball.map(|input| input.sha256.hex()),
+            reference: None,
         };
         parts.push((part, KERNEL.to_owned()));
     }

@@ -1,7 +1,8 @@
-//! The software bill of materials: CycloneDX 1.5 JSON, each Debian package and each Rust crate that
-//! went into the image. Sorted and without a time or a random number, so the same image has the
+//! The software bill of materials: CycloneDX 1.5 JSON, each Debian package, each Rust crate and each image of
+//! others that went into the image. Sorted and without a time or a random number, so the same image has the
 //! same bytes of SBOM.
 
+use crate::oci::registry;
 use crate::problem::{Problem, Result};
 use cyclonedx_bom::external_models::normalized_string::NormalizedString;
 use cyclonedx_bom::models::component::Classification;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Origin {
     Debian,
     Cargo,
-    /// An image from a registry.
+    /// An image from a registry, or one that Docker built; its version is its digest.
     Oci,
     /// Compiled from a tarball.
     Source,
@@ -32,9 +33,12 @@ pub struct Part {
     /// Debian architecture such as `amd64`; none for crates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
-    /// Hex SHA-256 of the package file, where there is one.
+    /// Hex SHA-256 of the package file or of the image's manifest, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// How an image of a registry is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A part, and the component that brings it.
@@ -71,7 +75,21 @@ impl Part {
                 format!("pkg:deb/debian/{name}@{version}?arch={arch}")
             }
             Origin::Cargo => format!("pkg:cargo/{name}@{version}"),
-            Origin::Oci => format!("pkg:oci/{name}@{version}"),
+            Origin::Oci => match self.reference.as_deref().map(registry::parse) {
+                Some(Ok(reference)) => {
+                    let (registry, repository) = (reference.registry(), reference.repository());
+                    // The type's name is the last part; the whole is a qualifier.
+                    let name = escape(repository.rsplit('/').next().unwrap_or(repository));
+                    let place = repository.split('/').map(escape).collect::<Vec<_>>().join("/");
+                    let tag = reference.tag().map(|tag| format!("&tag={}", escape(tag)));
+                    format!(
+                        "pkg:oci/{name}@{version}?arch=amd64&repository_url={}/{place}{}",
+                        escape(registry),
+                        tag.unwrap_or_default()
+                    )
+                }
+                _ => format!("pkg:oci/{name}@{version}"),
+            },
             Origin::Source => format!("pkg:generic/{name}@{version}"),
         }
     }
@@ -113,7 +131,11 @@ fn component(part: &Part, by: &BTreeSet<&str>) -> Component {
         Some(sha256) => format!("{purl}#{sha256}"),
         None => purl.clone(),
     };
-    let mut component = Component::new(Classification::Library, &part.name, &part.version, Some(reference));
+    let kind = match part.origin {
+        Origin::Oci => Classification::Container,
+        Origin::Debian | Origin::Cargo | Origin::Source => Classification::Library,
+    };
+    let mut component = Component::new(kind, &part.name, &part.version, Some(reference));
     component.purl = purl.parse().ok();
     component.hashes = part
         .sha256
@@ -138,6 +160,7 @@ mod tests {
             version: version.to_owned(),
             architecture: None,
             sha256: Some("ab".repeat(32)),
+            reference: None,
         };
         let parts = [
             (part(Origin::Cargo, "serde", "1.0.0"), "init".to_owned()),
@@ -155,5 +178,30 @@ mod tests {
         assert_eq!(json["components"][0]["purl"], "pkg:deb/debian/libstdc%2B%2B6@1%3A2%2Bb1?arch=amd64");
         assert_eq!(json["components"].as_array().unwrap().len(), 2);
         assert!(json.get("serialNumber").is_none());
+    }
+
+    #[test]
+    fn an_image_is_named_by_its_digest_and_where_it_is_from() {
+        let purl = |name: &str, reference: Option<&str>| {
+            let part = Part {
+                origin: Origin::Oci,
+                name: name.to_owned(),
+                version: "sha256:00ff".to_owned(),
+                architecture: None,
+                sha256: None,
+                reference: reference.map(str::to_owned),
+            };
+            part.purl()
+        };
+        let of = |reference| purl("ignored", Some(reference));
+        assert_eq!(
+            of("fluent/fluent-bit:3.2.9"),
+            "pkg:oci/fluent-bit@sha256%3A00ff?arch=amd64&repository_url=docker.io/fluent/fluent-bit&tag=3.2.9"
+        );
+        assert_eq!(
+            of(&format!("r.example.com:5000/a/b@sha256:{}", "ab".repeat(32))),
+            "pkg:oci/b@sha256%3A00ff?arch=amd64&repository_url=r.example.com%3A5000/a/b"
+        );
+        assert_eq!(purl("web", None), "pkg:oci/web@sha256%3A00ff");
     }
 }

@@ -35,7 +35,8 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<()> {
     let out = if args.what.is_dir() { args.what.clone() } else { named };
     let progress = Short::start(context)?;
     let mut found = verify(&out, &progress)?;
-    if args.rebuild {
+    // An image that is damaged is told of at once, and not after another build.
+    if args.rebuild && found.is_good() {
         found.checks.extend(rebuild(&out, &found.made, context, &progress)?);
     }
     drop(progress);

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The SBOM names each part of the record and nothing else, and each package is an input.
+/// The SBOM names each part of the record and nothing else, and each package and image of others is an input.
 pub fn sbom(path: &Path, record: &Manifest) -> Option<String> {
-    if let Some(wrong) = packages(record) {
+    if let Some(wrong) = packages(record).or_else(|| images(record)) {
         return Some(wrong);
     }
     let text = match fs::read(path) {
@@ -57,6 +57,29 @@ fn packages(record: &Manifest) -> Option<String> {
         record.inputs.iter().filter(|input| input.kind == "image").map(|input| input.name.as_str()).collect();
     let stray = record.parts.iter().find(|part| !images.contains(part.component.as_str()))?;
     Some(format!("{} is said to be in {}, which is no image of the record", stray.part.name, stray.component))
+}
+
+/// Images of others among the record's parts are its inputs, and the other way round: by component and digest.
+fn images(record: &Manifest) -> Option<String> {
+    let inputs = record.inputs.iter().filter(|input| input.kind == "image");
+    let inputs: BTreeMap<&str, String> =
+        inputs.map(|input| (input.name.as_str(), input.digest.to_string())).collect();
+    // One that a component is made of is an input with the component's name before its own.
+    let made_of = inputs.iter().filter_map(|(name, digest)| Some((name.split_once(": ")?.0, digest)));
+    let images = record.parts.iter().filter(|record| record.part.origin == Origin::Oci);
+    let parts: BTreeSet<(&str, &String)> =
+        images.map(|record| (record.component.as_str(), &record.part.version)).collect();
+    let inputs_of: BTreeSet<(&str, &String)> = made_of.collect();
+    if let Some((component, digest)) = inputs_of.difference(&parts).next() {
+        return Some(format!(
+            "the image {digest}, of which {component} is made, is none of the record's parts"
+        ));
+    }
+    let stray =
+        parts.difference(&inputs_of).find(|(component, digest)| inputs.get(component) != Some(digest));
+    stray.map(|(component, digest)| {
+        format!("the image {digest} is said to be in {component}, and is no input")
+    })
 }
 
 /// What two lists have that the other does not.
@@ -147,4 +170,46 @@ pub fn statement(path: &Path, record: &Manifest, site: Option<&Recorded>) -> Opt
             "it is not the statement of this build: type, builder or form differ".to_owned()
         }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::sbom::{Part, PartRecord};
+    use crate::store::Digest;
+
+    #[test]
+    fn images_of_others_are_parts_and_inputs() {
+        let digest = Digest::of(b"image");
+        let input = |name: &str, digest| Input { kind: "image".to_owned(), name: name.to_owned(), digest };
+        let part = |component: &str, digest: Digest| PartRecord {
+            part: Part {
+                origin: Origin::Oci,
+                name: "r.example.com/log:1".to_owned(),
+                version: digest.to_string(),
+                architecture: None,
+                sha256: None,
+                reference: None,
+            },
+            component: component.to_owned(),
+        };
+        let mut record = Manifest::new("lab", "5.10", 0);
+        // A component made of one, an image as it is, and a component of packages.
+        record.inputs = vec![
+            input("log", Digest::of(b"log")),
+            input("log: r.example.com/log:1", digest),
+            input("r.example.com/log:1", digest),
+            input("udev", Digest::of(b"udev")),
+        ];
+        record.parts = vec![part("log", digest), part("r.example.com/log:1", digest)];
+        assert_eq!(images(&record), None);
+        let mut missing = record.clone();
+        missing.parts.remove(0);
+        assert!(images(&missing).unwrap().contains("of which log is made"));
+        for stray in [part("udev", digest), part("r.example.com/log:1", Digest::of(b"other"))] {
+            let mut record = record.clone();
+            record.parts.push(stray);
+            assert!(images(&record).unwrap().contains("is no input"));
+        }
+    }
 }
