@@ -2,7 +2,7 @@
 //!
 //! | to learn | read |
 //! |---|---|
-//! | which settings there are | [`fields`] (the table), [`field`] (what a field is), [`value`] (what values are valid) |
+//! | which settings there are | [`fields`] (the table), [`field`] (what a field is), [`value`] (what they hold), [`rules`] (which texts are valid) |
 //! | where values come from | [`mod@resolve`] |
 //! | how they are saved | [`profile`], [`reader`], [`migrate`], [`save`], [`files`], [`config_file`] |
 //! | how they become flags and texts | [`flags`], [`docs`] |
@@ -27,6 +27,7 @@ pub mod proxies;
 mod reader;
 mod remedies;
 pub mod resolve;
+pub mod rules;
 pub mod save;
 pub mod segment;
 pub mod value;
