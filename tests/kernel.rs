@@ -175,8 +175,8 @@ fn the_image_has_the_shape_of_linuxkits() {
 #[test]
 fn debians_signatures_stay_on_the_modules() {
     let (_, built, root) = kernel();
-    let ext4 = modules(root, &built.version).join("kernel/fs/ext4/ext4.ko");
-    assert!(Module::read("kernel/fs/ext4/ext4.ko", &fs::read(ext4).unwrap()).unwrap().signed);
+    let ext4 = modules(root, &built.version).join("kernel/fs/ext4/ext4.ko.zst");
+    assert!(Module::read("kernel/fs/ext4/ext4.ko.zst", &fs::read(ext4).unwrap()).unwrap().signed);
 }
 
 #[test]

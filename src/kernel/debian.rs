@@ -1,7 +1,7 @@
 //! Debian's prebuilt kernel as an image in the store.
 //!
-//! Module and kernel files are those of the package, byte for byte, so Debian's signatures on them stay
-//! good. The image's shape: [`super::image`].
+//! Module and kernel files are those of the package, byte for byte once a module is unpacked, so Debian's signatures on
+//! them stay good. The image's shape: [`super::image`].
 
 use super::firmware;
 use super::image::{self, Selected, bad_modules};
@@ -25,7 +25,7 @@ use std::path::Path;
 pub use super::image::{Built, Input, Record};
 
 /// Raised when the same inputs would give other bytes.
-const CODE: &str = "kernel from debian 1";
+const CODE: &str = "kernel from debian 2";
 
 /// The file in the kernel's folder that says which modules are taken.
 pub const LIST: &str = "modules.list";

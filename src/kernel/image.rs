@@ -3,11 +3,12 @@
 //! The image has the shape of LinuxKit's kernel images: `/kernel`, `/kernel.tar` (what goes to the root:
 //! modules with their indexes, firmware), `/System.map`, `/kernel_config`.
 
-use super::modules::depmod;
 use super::modules::elf::Module;
-use super::package::Parts;
+use super::modules::{self, depmod};
+use super::package::{self, Parts};
 use super::report::Report;
 use crate::debian::lock::Package;
+use crate::initramfs::cpio::Contents;
 use crate::initramfs::tree::{Content, Kind, Node, Tree, TreePath};
 use crate::oci::{self, Config, Image};
 use crate::problem::{Problem, Result};
@@ -103,14 +104,14 @@ pub(super) struct Selected<'a> {
 /// Indexes the modules and writes the image.
 pub(super) fn write(store: &Store, selected: &Selected<'_>) -> Result<Image> {
     let Selected { parts, latest, .. } = *selected;
-    let indexes = depmod::write(selected.modules, &parts.builtin).map_err(bad_modules)?;
     let mut root = Branch { tree: Tree::new(), latest };
     let modules = format!("usr/lib/modules/{}", parts.version);
-    for module in selected.modules {
-        if let Some(node) = parts.files.get(&module.path) {
-            root.put(&format!("{modules}/{}", module.path), plain(node))?;
-        }
+    let mut packed = Vec::new();
+    for (module, node) in pack(store, selected)? {
+        root.put(&format!("{modules}/{}", module.path), node)?;
+        packed.push(module);
     }
+    let indexes = depmod::write(&packed, &parts.builtin).map_err(bad_modules)?;
     for (name, bytes) in indexes {
         root.put(&format!("{modules}/{name}"), Node::file(bytes, 0o644, latest).into())?;
     }
@@ -140,6 +141,41 @@ pub(super) fn write(store: &Store, selected: &Selected<'_>) -> Result<Image> {
     let layer = oci::write_layer(store, &image.tree, latest).map_err(written)?;
     oci::write_image(store, &[layer], &config)
         .map_err(|e| Problem::new("the kernel image cannot be written").because(e))
+}
+
+/// The modules as they go into the image, in their order.
+fn pack(store: &Store, selected: &Selected<'_>) -> Result<Vec<(Module, Arc<Node>)>> {
+    let one = |contents: &mut Contents<'_>, module: &Module| -> Result<(Module, Arc<Node>)> {
+        let node = selected.parts.files.get(&module.path).ok_or_else(|| {
+            Problem::new(format!("the module {} is not among the kernel's files", module.path))
+        })?;
+        let bytes = package::bytes(contents, &module.path, node)?;
+        let packed = modules::pack(&module.path, &bytes).map_err(|e| {
+            Problem::new(format!("the module {} cannot be compressed", module.path)).because(e)
+        })?;
+        Ok(match packed {
+            Some((path, bytes)) => {
+                (Module { path, ..module.clone() }, Node::file(bytes, node.mode, node.mtime).into())
+            }
+            None => (module.clone(), plain(node)),
+        })
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = selected.modules.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let shares = selected.modules.chunks(share).map(|share| {
+            scope.spawn(move || {
+                let mut contents = Contents::new(store);
+                share.iter().map(|module| one(&mut contents, module)).collect::<Result<Vec<_>>>()
+            })
+        });
+        let mut all = Vec::new();
+        // All are started before the first one is waited for.
+        for thread in shares.collect::<Vec<_>>() {
+            all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(all)
+    })
 }
 
 pub(super) fn bad_modules(error: depmod::Error) -> Problem {

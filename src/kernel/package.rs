@@ -146,7 +146,7 @@ fn below<'a>(tree: &'a Tree, folder: &str) -> impl Iterator<Item = (&'a str, &'a
     })
 }
 
-fn bytes(contents: &mut Contents<'_>, name: &str, node: &Node) -> Result<Vec<u8>> {
+pub(super) fn bytes(contents: &mut Contents<'_>, name: &str, node: &Node) -> Result<Vec<u8>> {
     let problem = |why: &str| Problem::new(format!("{name} of the kernel package {why}"));
     let Kind::File(content) = &node.kind else { return Err(problem("is not a file")) };
     if content.len() > LARGEST {

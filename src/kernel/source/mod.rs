@@ -35,7 +35,7 @@ pub use recipe::{DOCKERFILE, SCRIPT};
 pub use tarball::Source;
 
 /// Raised when the same inputs would give other bytes.
-const CODE: &str = "kernel from source 2";
+const CODE: &str = "kernel from source 3";
 
 /// What compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
