@@ -308,6 +308,51 @@ fn certificates_that_openssl_made_are_taken() {
     assert!(problem.contains("private key"), "{problem}");
 }
 
+/// An authority, and a server's certificate of it.
+fn authority_and_server(folder: &Path, name: &str) -> (String, String) {
+    let run = |args: &[&str]| {
+        let output = Command::new("openssl").args(args).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{args:?} {}", text(&output));
+    };
+    let new =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "365"];
+    run(&[&new[..], &["-subj", "/CN=Site Root", "-keyout", "a.key", "-out", "a.pem"]].concat());
+    let names = format!("subjectAltName=DNS:{name}");
+    let leaf = ["-subj", "/CN=server", "-addext", &names, "-addext", "basicConstraints=critical,CA:FALSE"];
+    let signed = ["-CA", "a.pem", "-CAkey", "a.key", "-keyout", "s.key", "-out", "s.pem"];
+    run(&[&new[..], &leaf, &signed].concat());
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    (read("a.pem"), read("s.pem"))
+}
+
+/// A site's people are handed one file with all that is needed.
+#[test]
+fn a_bundle_with_the_servers_certificate_is_taken_whole_as_the_wizard_does() {
+    let p = Project::new();
+    p.good(&["configure", "--profile", "x", "--keycloak-url", "keycloak.example.com"]);
+    let (ca, server) = authority_and_server(p.folder.path(), "keycloak.example.com");
+    let bundle = p.path("bundle.pem");
+    std::fs::write(&bundle, format!("{server}{ca}")).unwrap();
+    let said = p.good(&["certs", "--profile", "x", "--ca", "bundle.pem"]);
+    assert!(said.contains("CN=Site Root (root authority)") && said.contains("CN=server (server)"), "{said}");
+    assert_eq!((p.read("certs/x/ca.pem"), p.read("certs/x/server_cert.pem")), (ca.clone(), server.clone()));
+    let taken = hookos::tui::effects::certs::decode_file(&bundle).unwrap();
+    assert_eq!(taken.ca.pem(), ca.as_bytes());
+    assert_eq!(taken.server.unwrap().pem(), server.as_bytes());
+    // Where it is said what the server's is, authorities alone are taken from the file.
+    std::fs::write(p.path("server.pem"), &server).unwrap();
+    let problem = p.bad(&["certs", "--profile", "x", "--ca", "bundle.pem", "--server", "server.pem"]);
+    assert!(problem.contains("CN=server is not an authority's certificate"), "{problem}");
+    // And without a file of its own the server is checked against the authorities again.
+    p.good(&["certs", "--profile", "x", "--no-server"]);
+    assert!(!p.path("certs/x/server_cert.pem").exists());
+    assert_eq!(p.read("certs/x/ca.pem"), ca);
+    // What a setting outweighs is not taken.
+    p.good(&["configure", "--profile", "x", "--server-cert-file", "server.pem"]);
+    let problem = p.bad(&["certs", "--profile", "x", "--ca", "bundle.pem"]);
+    assert!(problem.contains("--unset certificates.server_cert"), "{problem}");
+}
+
 #[test]
 fn a_site_from_nothing_to_checked_certificates() {
     let p = Project::new();

@@ -21,12 +21,16 @@ pub struct CertsArgs {
     /// The profile.
     #[arg(long, short, global = true, value_name = "NAME")]
     profile: Option<String>,
-    /// PEM (or DER) file of the authorities that the image shall trust.
+    /// PEM (or DER) file of the authorities that the image shall trust. Servers' certificates in it are taken
+    /// as if --server gave them, so that one file can have the whole chain.
     #[arg(long, value_name = "FILE", conflicts_with = "placeholder")]
     ca: Option<PathBuf>,
     /// PEM (or DER) file that the identity provider's server is checked against (default: as the authority).
     #[arg(long, value_name = "FILE", conflicts_with = "placeholder")]
     server: Option<PathBuf>,
+    /// Forget the file of --server: the identity provider's server is checked against the authorities.
+    #[arg(long, conflicts_with_all = ["server", "placeholder"])]
+    no_server: bool,
     /// Make certificates that no server can use, to try an image out.
     #[arg(long)]
     placeholder: bool,
@@ -70,7 +74,12 @@ pub fn run(args: CertsArgs, context: &Context) -> Result<()> {
     let sources = Sources { profile: Some(&profile), env: Some(env), ..Sources::default() };
     let (site, warnings) = resolve(&found.name, &sources).into_result()?;
     warn(&warnings);
-    if args.ca.is_some() || args.server.is_some() || args.placeholder || args.fetch.is_some() {
+    if args.ca.is_some()
+        || args.server.is_some()
+        || args.no_server
+        || args.placeholder
+        || args.fetch.is_some()
+    {
         if args.action.is_some() {
             return Err(Problem::usage("files to take and an action are given")
                 .remedy("first take, then show or check"));
@@ -102,24 +111,7 @@ struct Import<'a> {
 
 impl Import<'_> {
     fn run(&self, profile: &mut Profile, profile_path: &Path) -> Result<()> {
-        for (id, given) in [(Id::CaFile, true), (Id::ServerCertFile, self.args.server.is_some())] {
-            if let Some(path) = self.site.path(id, &self.context.root)
-                && given
-            {
-                let field = id.field();
-                return Err(Problem::usage(format!(
-                    "{} says {} ({}), so files in certs/ would not be used",
-                    field.path(),
-                    path.display(),
-                    self.site.resolved(id).origin
-                ))
-                .remedy(format!(
-                    "hookos configure --profile {} --unset {}",
-                    self.site.name,
-                    field.path()
-                )));
-            }
-        }
+        self.would_be_used(Id::CaFile)?;
         let folder = certificates::folder(&self.context.root, &self.site.name);
         let (ca_file, server_file) = (folder.join("ca.pem"), folder.join("server_cert.pem"));
         let old = |file: &Path| if file.exists() { Bundle::load(file).map(Some) } else { Ok(None) };
@@ -149,21 +141,33 @@ impl Import<'_> {
                 Some(Bundle::from_bytes(&server_file, made.server.as_bytes())?),
             )
         } else {
-            let ca = if let Some(server) = &self.args.fetch {
+            let (ca, beside) = if let Some(server) = &self.args.fetch {
                 let ca = fetch::authority(self.site, server, self.args.fingerprint.as_deref(), self.context)?;
                 done.push(format!("took the authority that {} shows", ca.file.display()));
-                Bundle { file: ca_file.clone(), notes: Vec::new(), ..ca }
+                (Bundle { file: ca_file.clone(), notes: Vec::new(), ..ca }, None)
             } else if let Some(file) = &self.args.ca {
-                Bundle::load(file)?
+                let bundle = Bundle::load(file)?;
+                // Who says what the server's are gives authorities alone here.
+                let said = self.args.server.is_some() || self.args.no_server;
+                if said { (bundle, None) } else { bundle.split() }
             } else {
-                old(&ca_file)?.ok_or_else(|| {
+                let ca = old(&ca_file)?.ok_or_else(|| {
                     Problem::usage("the authority's certificate is missing").remedy("give it with --ca FILE")
-                })?
+                })?;
+                (ca, None)
             };
             let server = match &self.args.server {
                 Some(file) => Some(Bundle::load(file)?),
+                None => beside,
+            };
+            if server.is_some() || self.args.no_server {
+                self.would_be_used(Id::ServerCertFile)?;
+            }
+            let server = match server {
+                None if self.args.no_server => None,
                 // A placeholder goes with its authority; a real one stays and must fit the new one.
                 None => old(&server_file)?.filter(|server| !is_placeholder(server) || is_placeholder(&ca)),
+                given => given,
             };
             (ca, server)
         };
@@ -181,11 +185,23 @@ impl Import<'_> {
                 std::fs::remove_file(&server_file).map_err(|e| {
                     Problem::new("the old file cannot be removed").in_file(&server_file).because(e)
                 })?;
-                done.push(format!("removed the placeholder {}", server_file.display()));
+                let what = if self.args.no_server { "removed" } else { "removed the placeholder" };
+                done.push(format!("{what} {}", server_file.display()));
             }
         }
         self.accept_placeholders(profile, profile_path, checked.placeholder, &mut done)?;
         report(&checked, &done, self.context)
+    }
+
+    /// Nothing is taken that a setting outweighs.
+    fn would_be_used(&self, id: Id) -> Result<()> {
+        let Some(path) = self.site.path(id, &self.context.root) else { return Ok(()) };
+        let (field, origin) = (id.field().path(), &self.site.resolved(id).origin);
+        Err(Problem::usage(format!(
+            "{field} says {} ({origin}), so files in certs/ would not be used",
+            path.display()
+        ))
+        .remedy(format!("hookos configure --profile {} --unset {field}", self.site.name)))
     }
 
     /// Keeps the profile's word about placeholders true.
@@ -240,7 +256,7 @@ fn report(checked: &SiteCertificates, done: &[String], context: &Context) -> Res
         }));
     }
     let mut out = text(&checked.ca);
-    if checked.server.file != checked.ca.file {
+    if checked.server.pem() != checked.ca.pem() {
         out.push_str(&format!("\n{}", text(&checked.server)));
     }
     out.push('\n');
