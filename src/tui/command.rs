@@ -7,9 +7,45 @@ use super::model::Site;
 use super::msg::Build;
 use crate::site::resolve::FlagValues;
 
-/// What builds this site as the screen shows it. A profile that is saved needs `hookos build` alone, with
-/// what differs; what a build saves first is saved by commands of its own.
-pub fn line(site: &Site) -> String {
+/// Where a here-document ends. No line of PEM text is that.
+const END: &str = "END";
+
+/// What builds this site as the screen shows it, to be copied: pasted certificates stand below the line, in a
+/// here-document.
+pub fn whole(site: &Site) -> String {
+    let line = line(site);
+    match pasted(site) {
+        Some(pem) => format!("{line}\n{pem}{END}\n"),
+        None => line,
+    }
+}
+
+/// As [`whole`], for a screen: of what is below the line it says how much it is.
+pub fn shown(site: &Site) -> String {
+    let line = line(site);
+    match pasted(site) {
+        Some(pem) => {
+            format!("{line} (and below it the {} that were pasted, which a copy has)", count(&pem))
+        }
+        None => line,
+    }
+}
+
+fn count(pem: &str) -> String {
+    crate::words::count_of(pem.lines().count() as u64, "line")
+}
+
+/// PEM text that is in no file.
+fn pasted(site: &Site) -> Option<String> {
+    let pending = site.pending.as_ref().filter(|pending| pending.source == Source::Pasted)?;
+    let bundles = std::iter::once(&pending.ca).chain(&pending.server);
+    let pem: Vec<u8> = bundles.flat_map(|bundle| bundle.pem()).collect();
+    Some(String::from_utf8_lossy(&pem).into_owned())
+}
+
+/// A profile that is saved needs `hookos build` alone, with what differs; what a build saves first is saved by
+/// commands of its own.
+fn line(site: &Site) -> String {
     let form = &site.form;
     let build = Build { profile: form.name.clone(), flags: form.flags() };
     let saved = form.profile().path().is_some();
@@ -43,17 +79,17 @@ pub fn line(site: &Site) -> String {
                 .join(" "),
         );
     }
-    commands.extend(site.pending.as_ref().map(|pending| certificates(&name, pending)));
+    commands.extend(site.pending.as_ref().map(|pending| certificates(&name, pending, saved)));
     let secret = |(id, text): &(crate::site::Id, String)| id.field().kind.is_secret(text);
     let flags: FlagValues = build.flags.into_iter().filter(secret).collect();
     commands.push(of(&Build { flags, ..build }));
     commands.join(" && ")
 }
 
-/// What takes certificates as they were taken here. Pasted ones are pasted again.
-fn certificates(name: &str, pending: &Pending) -> String {
+/// What takes certificates as they were taken here.
+fn certificates(name: &str, pending: &Pending, saved: bool) -> String {
     let how = match &pending.source {
-        Source::Pasted => "--ca /dev/stdin".to_owned(),
+        Source::Pasted => format!("--ca /dev/stdin <<'{END}'"),
         Source::File(file) => format!("--ca {}", quote(&file.to_string_lossy())),
         Source::Fetched(_) => {
             let authority = pending.ca.certificates.last();
@@ -62,7 +98,10 @@ fn certificates(name: &str, pending: &Pending) -> String {
         }
         Source::Placeholder => "--placeholder --renew".to_owned(),
     };
-    format!("hookos certs --profile {name} {how}")
+    // What was taken here takes the place of all that a saved profile has.
+    let alone = saved && pending.server.is_none() && pending.source != Source::Placeholder;
+    let forget = if alone { "--no-server " } else { "" };
+    format!("hookos certs --profile {name} {forget}{how}")
 }
 
 /// `hookos build` with a profile and every value that differs from it.

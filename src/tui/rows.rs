@@ -397,7 +397,7 @@ fn review(model: &Model, site: &Site) -> Vec<Row> {
     rows.extend(plan(site));
     rows.extend(since(model, site));
     rows.push(heading("The same as a command"));
-    rows.push(Row::Do(Action::CopyCommand, super::command::line(site)));
+    rows.push(Row::Do(Action::CopyCommand, super::command::shown(site)));
     for section in Section::ALL {
         let shown: Vec<Row> = fields(*section)
             .filter(|f| {

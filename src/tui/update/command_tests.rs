@@ -22,7 +22,7 @@ fn take(model: &mut super::Model, source: Source) {
 fn behaviour_14_a_site_that_is_in_no_file_is_configured_first() {
     let mut model = new_site();
     fill(&mut model, "depot.example.com");
-    let line = command::line(site(&model));
+    let line = command::whole(site(&model));
     assert_eq!(
         line,
         "hookos configure --profile site --cluster-domain=depot.example.com && hookos build site"
@@ -38,29 +38,36 @@ fn behaviour_14_a_site_that_is_in_no_file_is_configured_first() {
     };
     update(&mut model, Msg::Opened(Ok(Box::new(opened))));
     let import = "hookos profiles import '/media/my usb/config' depot && ";
-    assert_eq!(command::line(site(&model)), format!("{import}hookos build depot"));
+    assert_eq!(command::whole(site(&model)), format!("{import}hookos build depot"));
     fill(&mut model, "b.example.com");
     let configure = "hookos configure --profile depot --cluster-domain=b.example.com && ";
-    assert_eq!(command::line(site(&model)), format!("{import}{configure}hookos build depot"));
+    assert_eq!(command::whole(site(&model)), format!("{import}{configure}hookos build depot"));
 }
 
 #[test]
 fn behaviour_14_certificates_that_are_not_saved_are_in_the_command() {
     for (source, how) in [
-        (Source::Pasted, "--ca /dev/stdin".to_owned()),
-        (Source::File("/a b.pem".into()), "--ca '/a b.pem'".to_owned()),
+        (Source::File("/a b.pem".into()), "--no-server --ca '/a b.pem'".to_owned()),
         (Source::Placeholder, "--placeholder --renew".to_owned()),
     ] {
         let mut model = opened(&LAB.replace("placeholder = true", ""));
         take(&mut model, source);
-        let line = command::line(site(&model));
+        let line = command::whole(site(&model));
         let certs = format!("hookos certs --profile lab {how} && hookos build lab");
         assert!(line.ends_with(&certs), "{line}");
     }
     let mut model = opened(LAB);
     take(&mut model, Source::Fetched("keycloak.lab.example.com:443".into()));
-    let line = command::line(site(&model));
-    assert!(line.contains("--fetch --fingerprint "), "{line}");
+    let line = command::whole(site(&model));
+    assert!(line.contains("--no-server --fetch --fingerprint "), "{line}");
+    // What was pasted is in no file: it stands in the command, and on the screen is said to.
+    take(&mut model, Source::Pasted);
+    let (whole, shown) = (command::whole(site(&model)), command::shown(site(&model)));
+    let (line, pem) = whole.split_once('\n').unwrap();
+    assert!(line.ends_with("--no-server --ca /dev/stdin <<'END' && hookos build lab"), "{line}");
+    let bundle = &site(&model).pending.as_ref().unwrap().ca;
+    assert_eq!(pem.strip_suffix("END\n").unwrap().as_bytes(), bundle.pem());
+    assert!(shown.starts_with(line) && shown.lines().count() == 1, "{shown}");
 }
 
 /// A run of `lab` that another process began with one setting of its own, and that failed.

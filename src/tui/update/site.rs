@@ -111,7 +111,7 @@ pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::StartBuild => ask_to_build(model),
         Action::CopyCommand => {
-            let command = model.site.as_ref().map(super::super::command::line);
+            let command = model.site.as_ref().map(super::super::command::whole);
             command.into_iter().map(|command| super::build::copy(model, command)).collect()
         }
         _ => Vec::new(),

@@ -347,7 +347,7 @@ fn behaviour_11_secrets_are_masked_and_leave_by_no_way() {
             }
         }
     }
-    seen.push(super::super::command::line(site(&model)));
+    seen.push(super::super::command::whole(site(&model)));
     press(&mut model, &["Ctrl-C"]);
     seen.extend(model.farewell.clone());
     for text in &seen {
@@ -443,7 +443,7 @@ fn behaviour_14_the_command_gives_the_same_site() {
     go(&mut model, Step::Kernel);
     to(&mut model, Id::KernelAppend);
     types(&mut model, "console=ttyS0 it's=\"quoted\" $HOME `x`");
-    let command = super::super::command::line(site(&model));
+    let command = super::super::command::whole(site(&model));
     let words = shlex::split(&command).unwrap();
     assert_eq!(&words[..3], ["hookos", "build", "lab"], "{command}");
     // As the program itself reads its flags.
