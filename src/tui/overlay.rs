@@ -3,7 +3,7 @@
 use super::build::LeaveChoice;
 use super::check::Check;
 use super::data::FileEntry;
-use super::keys::{self, Action, Entry};
+use super::keys::{self, Action, Context, Entry};
 use super::line::Line;
 use super::model::Model;
 use super::step::Step;
@@ -22,6 +22,19 @@ pub enum Overlay {
     Files(Files),
     Paste(Box<Paste>),
     Text(Text),
+}
+
+impl Overlay {
+    /// The contexts that decide what a key does here; what is no action is typed.
+    pub fn contexts(&self) -> &'static [Context] {
+        match self {
+            Self::Menu(_) | Self::Ask(_) | Self::Text(_) => &[Context::Over, Context::List],
+            Self::Steps(_) => &[Context::Over, Context::List, Context::Steps],
+            Self::Files(_) => &[Context::Over, Context::List, Context::Files],
+            Self::Prompt(_) => &[Context::Over, Context::Line],
+            Self::Paste(_) => &[Context::Over, Context::Paste],
+        }
+    }
 }
 
 /// The actions that are valid now, to search and to run; help and menu in one.

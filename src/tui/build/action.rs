@@ -4,10 +4,9 @@ use super::leave::LeaveChoice;
 use super::list::Pick;
 use super::state::BuildState;
 use crate::build::Stage;
-use crate::tui::keys::Key;
+use crate::tui::keys::{self, Action, Context, Key};
 use crate::tui::line::Line;
 use crate::tui::log::{LogBuffer, Needle, Pane};
-use ratatui::crossterm::event::KeyCode;
 use std::path::PathBuf;
 
 /// Columns that a step to the side moves.
@@ -87,9 +86,9 @@ impl Typing {
     /// A key while a line is typed. False if it was of no use, or nothing is typed.
     pub fn key(typing: &mut Option<Self>, key: Key, pane: &mut Pane, log: &LogBuffer) -> bool {
         let Some(typed) = typing else { return false };
-        match key.code {
-            KeyCode::Esc => *typing = None,
-            KeyCode::Enter => {
+        match keys::lookup(key, &[Context::Over, Context::Line]) {
+            Some(Action::Close) => *typing = None,
+            Some(Action::Choose) => {
                 let needle = Needle::new(typed.line.text());
                 match typed.filter {
                     true => pane.set_filter(log, needle),

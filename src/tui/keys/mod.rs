@@ -26,6 +26,12 @@ pub enum Context {
     Files,
     /// A step is chosen.
     Steps,
+    /// One of several is chosen, or a text is read: menus, questions, files, steps.
+    List,
+    /// One line is asked for.
+    Line,
+    /// Whatever lies over a screen.
+    Over,
     Start,
     /// Any step of a site.
     Site,
@@ -44,7 +50,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Start,
         Self::Site,
         Self::Endpoints,
@@ -60,6 +66,9 @@ impl Context {
         Self::Steps,
         Self::Files,
         Self::Paste,
+        Self::List,
+        Self::Line,
+        Self::Over,
         Self::Letters,
         Self::Anywhere,
     ];
@@ -74,6 +83,9 @@ impl Context {
             Self::Paste => "Pasting certificates",
             Self::Files => "Picking a file",
             Self::Steps => "Choosing a step",
+            Self::List => "Menus, questions, texts over the screen",
+            Self::Line => "A name that is asked for, a text that is looked for",
+            Self::Over => "Everything over the screen",
             Self::Start => "Start",
             Self::Site => "Steps of a site",
             Self::Endpoints => "Endpoints",
@@ -104,9 +116,11 @@ pub const SETS: &[&[Context]] = &[
     &[Context::Anywhere, Context::Letters, Context::Log, Context::Build],
     &[Context::Anywhere, Context::Letters, Context::Log, Context::Machine],
     &[Context::Anywhere, Context::Letters, Context::Result],
-    &[Context::Files],
-    &[Context::Paste],
-    &[Context::Steps],
+    &[Context::Over, Context::List],
+    &[Context::Over, Context::List, Context::Files],
+    &[Context::Over, Context::List, Context::Steps],
+    &[Context::Over, Context::Line, Context::Text],
+    &[Context::Over, Context::Paste],
 ];
 
 /// What a person can do.
@@ -168,6 +182,9 @@ pub enum Action {
     FolderAbove,
     FolderBelow,
     StepOfNumber,
+    // What lies over a screen
+    Choose,
+    Close,
 }
 
 /// What a key does to a line that is typed.
@@ -235,6 +252,11 @@ pub struct Entry {
 pub fn lookup(key: Key, contexts: &[Context]) -> Option<Action> {
     let mut found = ACTIONS.iter().filter(|e| contexts.contains(&e.context) && e.keys.contains(&key));
     found.next().map(|entry| entry.action)
+}
+
+/// The key that is shown for an action where these contexts are active.
+pub fn shown(action: Action, contexts: &[Context]) -> Option<Key> {
+    offered(contexts).find(|entry| entry.action == action)?.keys.first().copied()
 }
 
 /// The actions of these contexts, those of the screen itself first.

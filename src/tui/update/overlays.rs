@@ -1,7 +1,7 @@
 //! Keys while something lies over the screen.
 
 use super::super::check::Check;
-use super::super::keys::{self, Action, Context, Key};
+use super::super::keys::{self, Action, Key};
 use super::super::line::Line;
 use super::super::model::Model;
 use super::super::msg::Effect;
@@ -16,41 +16,42 @@ use std::path::PathBuf;
 
 pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
     let Some(overlay) = model.overlay.take() else { return Vec::new() };
-    if key.code == KeyCode::Esc {
+    let action = keys::lookup(key, overlay.contexts());
+    let enter = action == Some(Action::Choose);
+    if action == Some(Action::Close) {
         return Vec::new();
     }
     match overlay {
         Overlay::Menu(mut menu) => {
             let entries = menu.entries(model);
-            if key.code == KeyCode::Enter {
+            if enter {
                 return entries.get(menu.at).map_or_else(Vec::new, |entry| act(model, entry.action));
             }
-            if !choose(&mut menu.at, entries.len(), key) && edit_line(&mut menu.query, key) {
+            if !choose(&mut menu.at, entries.len(), action) && edit_line(&mut menu.query, key) {
                 menu.at = 0;
             }
             model.overlay = Some(Overlay::Menu(menu));
         }
         Overlay::Steps(mut at) => {
-            if key.code == KeyCode::Enter {
+            if enter {
                 return site::go_to(model, Step::ALL[at.min(Step::ALL.len() - 1)]);
             }
-            let number = character(key).and_then(|c| c.to_digit(10)).unwrap_or(1) as usize;
-            if keys::lookup(key, &[Context::Steps]) == Some(Action::StepOfNumber) {
-                at = number - 1;
+            if action == Some(Action::StepOfNumber) {
+                at = character(key).and_then(|c| c.to_digit(10)).unwrap_or(1) as usize - 1;
             } else {
-                choose(&mut at, Step::ALL.len(), key);
+                choose(&mut at, Step::ALL.len(), action);
             }
             model.overlay = Some(Overlay::Steps(at));
         }
         Overlay::Ask(mut ask) => {
-            if key.code == KeyCode::Enter {
+            if enter {
                 return answer(model, ask);
             }
-            ask_key(&mut ask, key, model.size);
+            move_in(&mut ask, action, model.size);
             model.overlay = Some(Overlay::Ask(ask));
         }
         Overlay::Prompt(mut prompt) => {
-            if key.code == KeyCode::Enter {
+            if enter {
                 return typed(model, prompt);
             }
             if edit_line(&mut prompt.line, key) && prompt.error.is_some() {
@@ -58,9 +59,9 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
             }
             model.overlay = Some(Overlay::Prompt(prompt));
         }
-        Overlay::Files(files) => return pick_key(model, files, key),
+        Overlay::Files(files) => return pick_key(model, files, key, action),
         Overlay::Paste(mut paste) => {
-            if keys::lookup(key, &[Context::Paste]) == Some(Action::TakePaste) {
+            if action == Some(Action::TakePaste) {
                 let text = paste.area.lines().join("\n");
                 model.overlay = Some(Overlay::Paste(paste));
                 return vec![Effect::Decode(text.into_bytes())];
@@ -72,15 +73,17 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
             model.overlay = Some(Overlay::Paste(paste));
         }
         Overlay::Text(mut text) => {
+            if enter {
+                return Vec::new();
+            }
             let part = reading(&text, model.size);
-            text.from = match key.code {
-                KeyCode::Up => part.moved(-1),
-                KeyCode::Down => part.moved(1),
-                KeyCode::PageUp => part.moved(-part.page()),
-                KeyCode::PageDown => part.moved(part.page()),
-                KeyCode::Home => 0,
-                KeyCode::End => part.moved(isize::MAX),
-                KeyCode::Enter => return Vec::new(),
+            text.from = match action {
+                Some(Action::Up) => part.moved(-1),
+                Some(Action::Down) => part.moved(1),
+                Some(Action::PageUp) => part.moved(-part.page()),
+                Some(Action::PageDown) => part.moved(part.page()),
+                Some(Action::First) => 0,
+                Some(Action::Last) => part.moved(isize::MAX),
                 _ => text.from,
             };
             model.overlay = Some(Overlay::Text(text));
@@ -91,30 +94,30 @@ pub fn key(model: &mut Model, key: Key) -> Vec<Effect> {
 
 /// Moves in a question: down through its text, then through the answers, so that no answer but the first
 /// can be given before all was in sight.
-fn ask_key(ask: &mut Ask, key: Key, size: (u16, u16)) {
+fn move_in(ask: &mut Ask, action: Option<Action>, size: (u16, u16)) {
     let part = question(ask, size);
     let (from, below) = (part.moved(0), part.moved(1));
-    match key.code {
-        KeyCode::Down | KeyCode::Tab if below > from => ask.from = below,
-        KeyCode::PageDown | KeyCode::End if below > from => ask.from = part.moved(part.page()),
-        KeyCode::Up | KeyCode::BackTab if ask.at == 0 => ask.from = part.moved(-1),
-        KeyCode::PageUp | KeyCode::Home if ask.at == 0 => ask.from = part.moved(-part.page()),
+    match action {
+        Some(Action::Down) if below > from => ask.from = below,
+        Some(Action::PageDown | Action::Last) if below > from => ask.from = part.moved(part.page()),
+        Some(Action::Up) if ask.at == 0 => ask.from = part.moved(-1),
+        Some(Action::PageUp | Action::First) if ask.at == 0 => ask.from = part.moved(-part.page()),
         _ => {
-            choose(&mut ask.at, ask.choices.len(), key);
+            choose(&mut ask.at, ask.choices.len(), action);
         }
     }
 }
 
-/// Moves in a list; false if the key does not.
-fn choose(at: &mut usize, count: usize, key: Key) -> bool {
+/// Moves in a list; false if the action does not.
+fn choose(at: &mut usize, count: usize, action: Option<Action>) -> bool {
     let last = count.saturating_sub(1);
-    *at = match key.code {
-        KeyCode::Up | KeyCode::BackTab => at.saturating_sub(1),
-        KeyCode::Down | KeyCode::Tab => (*at + 1).min(last),
-        KeyCode::PageUp => at.saturating_sub(8),
-        KeyCode::PageDown => (*at + 8).min(last),
-        KeyCode::Home => 0,
-        KeyCode::End => last,
+    *at = match action {
+        Some(Action::Up) => at.saturating_sub(1),
+        Some(Action::Down) => (*at + 1).min(last),
+        Some(Action::PageUp) => at.saturating_sub(8),
+        Some(Action::PageDown) => (*at + 8).min(last),
+        Some(Action::First) => 0,
+        Some(Action::Last) => last,
         _ => return false,
     };
     true
@@ -238,12 +241,11 @@ pub fn pick(model: &mut Model, picking: Picking) -> Vec<Effect> {
     vec![Effect::ListFolder { run, folder }]
 }
 
-fn pick_key(model: &mut Model, mut files: Files, key: Key) -> Vec<Effect> {
+fn pick_key(model: &mut Model, mut files: Files, key: Key, action: Option<Action>) -> Vec<Effect> {
     let shown: Vec<_> = files.shown().into_iter().cloned().collect();
-    let action = keys::lookup(key, &[Context::Files]);
     let up = action == Some(Action::FolderAbove)
         || (key.code == KeyCode::Backspace && files.line.text().is_empty());
-    let enter = key.code == KeyCode::Enter || action == Some(Action::FolderBelow);
+    let enter = matches!(action, Some(Action::Choose | Action::FolderBelow));
     if up {
         if let Some(parent) = files.folder.parent().map(std::path::Path::to_owned) {
             return enter_folder(model, files, parent);
@@ -254,11 +256,11 @@ fn pick_key(model: &mut Model, mut files: Files, key: Key) -> Vec<Effect> {
             if entry.folder {
                 return enter_folder(model, files, path);
             }
-            if key.code == KeyCode::Enter {
+            if action == Some(Action::Choose) {
                 return picked(model, files.picking, path);
             }
         }
-    } else if !choose(&mut files.at, shown.len(), key) {
+    } else if !choose(&mut files.at, shown.len(), action) {
         edit_line(&mut files.line, key);
         files.at = 0;
         // A typed path goes to its folder.

@@ -1,6 +1,6 @@
 //! Boxes over the screen.
 
-use super::super::keys;
+use super::super::keys::{self, Action};
 use super::super::line;
 use super::super::model::Model;
 use super::super::overlay::{Ask, Files, Overlay, Text};
@@ -16,20 +16,25 @@ use ratatui::widgets::{Clear, Paragraph};
 
 /// Keys of an overlay, for the footer.
 pub fn hints(overlay: &Overlay) -> Vec<(String, &'static str)> {
-    let pairs: &[(&str, &'static str)] = match overlay {
-        Overlay::Menu(_) => {
-            &[("Enter", "do it"), ("Up Down", "choose"), ("letters", "search"), ("Esc", "back")]
-        }
-        Overlay::Steps(_) => &[("Enter", "go"), ("1-7", "choose"), ("Esc", "back")],
-        Overlay::Ask(_) => &[("Enter", "answer"), ("Up Down", "read, choose"), ("Esc", "back")],
-        Overlay::Prompt(_) => &[("Enter", "go on"), ("Esc", "back")],
+    let contexts = overlay.contexts();
+    let key = |action| keys::shown(action, contexts).map(|key| key.name()).unwrap_or_default();
+    let arrows = || format!("{} {}", key(Action::Up), key(Action::Down));
+    let enter = |word| (key(Action::Choose), word);
+    let mut hints = match overlay {
+        Overlay::Menu(_) => vec![enter("do it"), (arrows(), "choose"), ("letters".to_owned(), "search")],
+        Overlay::Steps(_) => vec![enter("go"), ("1-7".to_owned(), "choose")],
+        Overlay::Ask(_) => vec![enter("answer"), (arrows(), "read, choose")],
+        Overlay::Prompt(_) => vec![enter("go on")],
         Overlay::Files(_) => {
-            &[("Enter", "take"), ("Left", "folder above"), ("letters", "search"), ("Esc", "back")]
+            vec![enter("take"), (key(Action::FolderAbove), "folder above"), ("letters".to_owned(), "search")]
         }
-        Overlay::Paste(_) => &[("Tab", "take them"), ("Esc", "back")],
-        Overlay::Text(_) => &[("Enter", "close"), ("Up Down", "scroll")],
+        Overlay::Paste(_) => vec![(key(Action::TakePaste), "take them")],
+        Overlay::Text(_) => vec![enter("close"), (arrows(), "scroll")],
     };
-    pairs.iter().map(|(key, word)| ((*key).to_owned(), *word)).collect()
+    if !matches!(overlay, Overlay::Text(_)) {
+        hints.push((key(Action::Close), "back"));
+    }
+    hints
 }
 
 pub fn view(model: &Model, frame: &mut Frame, area: Rect) {
