@@ -176,6 +176,101 @@ fn ctrl_z_gives_the_shell_its_terminal_and_fg_comes_back() {
     terminal.end();
 }
 
+#[test]
+fn behaviour_18_what_was_typed_just_before_ctrl_z_outlives_a_kill() {
+    let place = Place::new();
+    let mut terminal =
+        place.start_with(BIG, &["bash", "--norc", "--noprofile", "-i"], &[("PS1", "prompt> ")]);
+    terminal.wait("prompt>");
+    terminal.send(&format!("{HOOKOS}\r"));
+    terminal.wait("Profiles");
+    terminal.wait("lab");
+    terminal.send("\x1b[B\r");
+    terminal.wait("Step 1/7: Endpoints");
+    // In one go: there is no time to save it in between.
+    terminal.send(".example.org\x1a");
+    terminal.wait("Stopped");
+    let drafts = place.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert!(std::fs::read_to_string(&drafts[0]).unwrap().contains("lab.example.com.example.org"));
+    terminal.send("kill -9 %1\rexit\r");
+    terminal.send("exit\r");
+    terminal.end();
+}
+
+/// A pager that leaves the terminal in disorder, and says its process. It ends by itself when it is told to, or
+/// takes no notice.
+fn pager(place: &Place, stubborn: bool) -> (String, PathBuf) {
+    let (script, pid) = (place.folder.path().join("pager.sh"), place.folder.path().join("pager.pid"));
+    let trap = if stubborn { "trap '' TERM HUP" } else { ":" };
+    let text = format!(
+        "{trap}\nstty raw -echo\nprintf '\\033[?1049h\\033[?25l'\necho the pager is up\n\
+         echo $$ > {}\nwhile :; do sleep 0.1; done\n",
+        pid.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    (format!("sh {}", script.display()), pid)
+}
+
+#[test]
+fn a_signal_while_another_program_has_the_terminal_ends_both_and_gives_it_back() {
+    for (stubborn, signal, code) in
+        [(false, Signal::TERM, 143), (false, Signal::HUP, 129), (true, Signal::TERM, 143)]
+    {
+        let place = Place::new();
+        let (command, pid) = pager(&place, stubborn);
+        let mut terminal = place.start_with(BIG, &[HOOKOS], &[("PAGER", &command)]);
+        terminal.wait("Profiles");
+        terminal.wait("lab");
+        terminal.send("\x1b[B\r");
+        terminal.wait("Step 1/7: Endpoints");
+        terminal.send(".example.org");
+        terminal.wait("(not saved)");
+        // A build that fails at once, since this project is not whole: it has a log.
+        terminal.send("\x07");
+        terminal.wait("Esc back");
+        terminal.send("6\r");
+        terminal.wait("Step 6/7: Review");
+        terminal.send("b");
+        terminal.wait("Build without saving");
+        terminal.send("\x1b[B\r");
+        terminal.wait("failed after");
+        terminal.send("o");
+        terminal.wait("the pager is up");
+        let wait = || std::fs::read_to_string(&pid).ok().and_then(|text| text.trim().parse().ok());
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        let process: i32 = loop {
+            if let Some(process) = wait() {
+                break process;
+            }
+            assert!(std::time::Instant::now() < until);
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        terminal.signal(signal);
+        if stubborn {
+            // It is given the time that it takes, until somebody insists.
+            std::thread::sleep(Duration::from_secs(1));
+            assert!(
+                rustix::process::test_kill_process(rustix::process::Pid::from_raw(process).unwrap()).is_ok()
+            );
+            terminal.signal(signal);
+        }
+        assert_eq!(terminal.end(), code, "{signal:?}, stubborn: {stubborn}");
+        terminal.is_given_back();
+        assert!(terminal.takes_lines(), "{signal:?}: the terminal is raw");
+        let gone =
+            || rustix::process::test_kill_process(rustix::process::Pid::from_raw(process).unwrap()).is_err();
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while !gone() {
+            assert!(std::time::Instant::now() < until, "{signal:?}: the pager goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let drafts = place.drafts();
+        assert_eq!(drafts.len(), 1, "{signal:?}");
+        assert!(std::fs::read_to_string(&drafts[0]).unwrap().contains("lab.example.com.example.org"));
+    }
+}
+
 /// A program that panics while it has the terminal. Does nothing unless a test starts it as one.
 #[test]
 fn panicking_program() {

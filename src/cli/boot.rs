@@ -8,9 +8,13 @@ use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
 use crate::build::image::{self, CMDLINE};
 use crate::problem::{Exit, Problem, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+
+/// How often it is looked whether the machine has ended, or a signal has come.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Boot a built image in QEMU, with its console in this terminal (Ctrl-A x ends it).
 #[derive(Debug, clap::Args)]
@@ -138,11 +142,23 @@ fn default_smbios() -> String {
     format!("serial={},uuid={}", Machine::SERIAL, Machine::UUID)
 }
 
+/// QEMU has the terminal. A signal that ends this program ends it first, so that it puts the terminal back.
 fn interactive(machine: &Machine) -> Result<()> {
-    let status = Command::new(&machine.qemu)
-        .args(machine.arguments())
-        .status()
-        .map_err(|e| Problem::new(format!("cannot start {}", machine.qemu.display())).because(e))?;
+    let cancel = super::cancel_on_signals()?;
+    let failed = |e| Problem::new(format!("cannot start {}", machine.qemu.display())).because(e);
+    let mut qemu = Command::new(&machine.qemu).args(machine.arguments()).spawn().map_err(failed)?;
+    let mut asked = false;
+    let status = loop {
+        if let Some(status) = qemu.try_wait().map_err(failed)? {
+            break status;
+        }
+        if cancel.is_cancelled() && !std::mem::replace(&mut asked, true) {
+            // It may have ended by itself.
+            let _ = kill_process(Pid::from_child(&qemu), Signal::TERM);
+        }
+        std::thread::sleep(LOOK);
+    };
+    cancel.check()?;
     if status.success() { Ok(()) } else { Err(Problem::new(format!("QEMU ended with {status}"))) }
 }
 

@@ -191,6 +191,13 @@ pub enum Effect {
     Suspend,
 }
 
+impl Effect {
+    /// Whether the wizard stands still meanwhile: another program has the terminal, or nobody has.
+    pub fn lends(&self) -> bool {
+        matches!(self, Self::Pager(_) | Self::Boot(_) | Self::Publish(_) | Self::Suspend)
+    }
+}
+
 /// What is to be saved.
 #[derive(Debug)]
 pub struct Save {

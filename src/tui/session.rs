@@ -12,6 +12,7 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute, style};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, BufWriter, Stderr, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
@@ -25,6 +26,10 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 static MOUSE: AtomicBool = AtomicBool::new(false);
 /// The thread that draws.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+/// How the terminal was when it was lent to another program.
+static LENT: Mutex<Option<Termios>> = Mutex::new(None);
+/// The program ends: the terminal is taken no more.
+static CLOSED: Mutex<bool> = Mutex::new(false);
 /// What other threads said when they panicked; it is told after the screen is given back.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -76,6 +81,14 @@ pub fn mouse(on: bool) -> io::Result<()> {
 }
 
 fn take() -> io::Result<()> {
+    let closed = CLOSED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *closed {
+        // Another thread ends the program.
+        loop {
+            std::thread::park();
+        }
+    }
+    restore();
     *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
     enable_raw_mode()?;
     ENTERED.store(true, Ordering::SeqCst);
@@ -100,6 +113,29 @@ pub fn leave() {
     let _ = execute!(out, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
     let _ = out.flush();
+}
+
+/// Gives the terminal to another program until [`again`] or [`close`].
+pub fn lend() {
+    leave();
+    *LENT.lock().unwrap_or_else(PoisonError::into_inner) = tcgetattr(io::stdin()).ok();
+}
+
+/// Puts the settings of a lent terminal back, whatever the one that had it has left; false if it was not lent.
+fn restore() -> bool {
+    let Some(before) = LENT.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
+    // A terminal that is gone has no settings.
+    tcsetattr(io::stdin(), OptionalActions::Now, &before).is_ok()
+}
+
+/// Gives the terminal back, lent or not, for the program ends now: nobody takes it any more.
+pub fn close() {
+    let mut closed = CLOSED.lock().unwrap_or_else(PoisonError::into_inner);
+    *closed = true;
+    leave();
+    if restore() {
+        let _ = execute!(io::stderr(), LeaveAlternateScreen, cursor::Show);
+    }
 }
 
 /// A panic of the drawing thread gives the terminal back before it says anything. One of another thread

@@ -30,9 +30,14 @@ pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst) != 0
 }
 
-/// The program that has the terminal ends first: until then nobody here can keep what was typed.
+/// The program that has the terminal ends first, so that it can put the terminal back itself. One that does not
+/// do so is ended by the second signal.
 fn pass_on(signal: i32) {
-    let signal = if signal == SIGHUP { Signal::HUP } else { Signal::TERM };
+    let signal = match signal {
+        _ if asked() => Signal::KILL,
+        SIGHUP => Signal::HUP,
+        _ => Signal::TERM,
+    };
     if let Some(process) = Some(LENT.load(Ordering::SeqCst)).filter(|pid| *pid > 0).and_then(Pid::from_raw) {
         // It may have ended by itself.
         let _ = kill_process(process, signal);
@@ -67,7 +72,7 @@ fn end(sender: &Sender<u8>, code: u8) {
         return;
     }
     if before.is_err() || sender.try_send(code).is_err() {
-        session::leave();
+        session::close();
         std::process::exit(code.into());
     }
 }

@@ -189,6 +189,13 @@ impl Terminal {
         }
     }
 
+    /// The terminal gives whole lines and shows what is typed, as shells want it.
+    pub fn takes_lines(&self) -> bool {
+        use rustix::termios::LocalModes;
+        let settings = rustix::termios::tcgetattr(self.master.as_ref().unwrap()).unwrap();
+        settings.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
     /// Everything that was changed of the terminal is as before.
     #[track_caller]
     pub fn is_given_back(&self) {

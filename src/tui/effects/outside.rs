@@ -24,12 +24,18 @@ where
     B::Error: Send + Sync + 'static,
 {
     input.pause();
-    session::leave();
+    session::lend();
+    let done = lending(work);
+    session::again(terminal)?;
+    input.resume();
+    done
+}
+
+/// Ctrl-C is for who has the terminal meanwhile.
+pub fn lending<T>(work: impl FnOnce() -> T) -> T {
     signals::lend(true);
     let done = work();
     signals::lend(false);
-    session::again(terminal)?;
-    input.resume();
     done
 }
 

@@ -40,7 +40,7 @@ impl World {
             },
             effect @ (Effect::Boot(_) | Effect::Publish(_)) => {
                 let job = outside::Job::of(&effect)?;
-                let done = job.run(&self.0.place.root);
+                let done = outside::lending(|| job.run(&self.0.place.root));
                 Some(job.answer(done))
             }
             effect => {

@@ -167,3 +167,14 @@ fn a_profile_with_unsaved_input_is_not_opened_without_a_question() {
     assert!(screen(&model).contains("not saved yet"), "{}", screen(&model));
     assert_eq!(model.screen, Screen::Start);
 }
+
+#[test]
+fn behaviour_18_what_was_typed_is_kept_before_the_terminal_is_lent() {
+    let mut model = opened(LAB);
+    types(&mut model, "x");
+    let effects = press(&mut model, &["Ctrl-Z"]);
+    assert!(matches!(&effects[..], [Effect::KeepDraft(_), Effect::Suspend]), "{effects:?}");
+    // Once is enough.
+    let effects = press(&mut model, &["Ctrl-Z"]);
+    assert!(matches!(&effects[..], [Effect::Suspend]), "{effects:?}");
+}

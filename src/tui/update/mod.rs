@@ -30,6 +30,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     {
         site.touched = Some(model.now);
     }
+    // What ends the program while it stands still must find a draft.
+    if effects.iter().any(Effect::lends) && model.site.as_ref().is_some_and(|site| site.touched.is_some()) {
+        let mut kept = quit::keep_draft(model);
+        kept.extend(effects);
+        return kept;
+    }
     effects
 }
 
