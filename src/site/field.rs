@@ -202,7 +202,7 @@ pub enum Default {
 }
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Field {
     pub id: Id,
     /// Its name on screens: at most 20 columns.

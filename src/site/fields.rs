@@ -55,6 +55,9 @@ pub enum Id {
     PublishRepository,
     PublishVersion,
     PublishKernelRepository,
+    /// Of a test alone, which lays a line behind the table.
+    #[cfg(test)]
+    OneMore,
 }
 
 impl Id {
@@ -65,7 +68,7 @@ impl Id {
 }
 
 /// What every declaration starts from.
-const PLAIN: Field = Field {
+pub(super) const PLAIN: Field = Field {
     id: Id::ClusterDomain,
     label: "",
     section: Section::Endpoints,
@@ -84,9 +87,34 @@ const PLAIN: Field = Field {
     needs: None,
 };
 
+/// A table of fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields(&'static [Field]);
+
+impl std::ops::Deref for Fields {
+    type Target = [Field];
+
+    fn deref(&self) -> &[Field] {
+        #[cfg(test)]
+        if let Some(longer) = super::one_more::table() {
+            return longer;
+        }
+        self.0
+    }
+}
+
+impl IntoIterator for Fields {
+    type Item = &'static Field;
+    type IntoIter = std::slice::Iter<'static, Field>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        FIELDS.iter()
+    }
+}
+
 /// All fields, in the order of [`Id`]; sections in the order of [`Section`]. env_config and
 /// `config.template` keep this order too.
-pub static FIELDS: &[Field] = &[
+pub static FIELDS: Fields = Fields(&[
     Field {
         id: Id::ClusterDomain,
         label: "Cluster domain",
@@ -773,7 +801,7 @@ pub static FIELDS: &[Field] = &[
         example: "edge-orch/edge-node/hook-kernel",
         ..PLAIN
     },
-];
+]);
 
 #[cfg(test)]
 mod tests {

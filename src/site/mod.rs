@@ -20,6 +20,8 @@ pub mod fields;
 pub mod files;
 pub mod flags;
 pub mod migrate;
+#[cfg(test)]
+pub mod one_more;
 pub mod pem_file;
 pub mod placeholder;
 pub mod profile;

@@ -276,4 +276,6 @@ mod command_tests;
 #[cfg(test)]
 mod draft_tests;
 #[cfg(test)]
+mod field_tests;
+#[cfg(test)]
 mod tests;
