@@ -172,12 +172,15 @@ impl Site {
 
     /// What the rail says of a step.
     pub fn state(&self, step: Step) -> State {
-        if step == self.step {
-            return State::Current;
+        match step {
+            _ if step == self.step => State::Current,
+            Step::Build => State::Locked,
+            _ => self.seen(step),
         }
-        if step == Step::Build {
-            return State::Locked;
-        }
+    }
+
+    /// What is to be said of a step that is not the one on the screen.
+    pub fn seen(&self, step: Step) -> State {
         if self.visited.contains(&step) && self.trouble(step) > 0 {
             State::Attention
         } else if self.review.contains_key(&step) {

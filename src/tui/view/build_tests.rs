@@ -8,7 +8,8 @@ use super::super::build::{BuildState, ResultAction, ResultState, Trial, Watch};
 use super::super::keys::Key;
 use super::super::model::{Model, Screen};
 use super::super::msg::{Build, Msg};
-use super::super::testing::{buffer, wizard};
+use super::super::step::Step;
+use super::super::testing::{LAB, buffer, go, lines as lines_of, opened, wizard};
 use super::super::theme::Theme;
 use super::super::update::update;
 use super::build::view_build;
@@ -125,6 +126,32 @@ fn a_build_that_has_failed() {
 fn a_build_that_was_cancelled_and_one_that_is_done() {
     build("build_cancelled", samples::cancelled().state);
     build("build_done", samples::done().state);
+}
+
+#[test]
+fn behaviour_01_a_build_and_its_result_say_which_steps_were_seen() {
+    let mut model = opened(LAB);
+    go(&mut model, Step::Review);
+    let watch = |profile: &str| Watch::new(1, Build::of(profile), Vec::new(), (80, 24));
+    model.result = Some(ResultState::of(&watch("lab").state, ""));
+    for (columns, lines) in SIZES {
+        update(&mut model, Msg::Resize(columns, lines));
+        // These screens have the whole width, so no rail stands beside them at any size.
+        for (screen, title) in
+            [(Screen::Build, "+....+>  Step 7/7: Build"), (Screen::Result, "+....++  Result")]
+        {
+            model.screen = screen;
+            model.watch = Some(watch("lab"));
+            let head = lines_of(&model).remove(0);
+            assert!(head.contains("hookos  lab ") && head.ends_with(title), "{columns}: {head}");
+            assert!(!lines_of(&model).iter().any(|line| line.contains("not seen")), "{columns}");
+            // A run of another site says nothing of the steps of the one that is open.
+            model.watch = Some(watch("north"));
+            let head = lines_of(&model).remove(0);
+            let alone = format!("  {}", title.split_once("  ").unwrap().1);
+            assert!(head.contains("hookos  north ") && head.ends_with(&alone), "{columns}: {head}");
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub mod text;
 
 use super::keys;
 use super::model::{Model, Screen};
-use super::step::Step;
+use super::step::{State, Step};
 use super::theme::Role;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -133,8 +133,9 @@ fn header(model: &Model, frame: &mut Frame, area: Rect) {
             let name = model.watch.as_ref().map_or("", |watch| watch.state.profile.as_str());
             let step = Step::Build;
             let numbered = format!("Step {}/{}: {}", step.number(), Step::ALL.len(), step.title());
-            let what = if model.screen == Screen::Result { "Result".to_owned() } else { numbered };
-            (name.to_owned(), what)
+            let result = model.screen == Screen::Result;
+            let what = if result { "Result".to_owned() } else { numbered };
+            (name.to_owned(), format!("{}{what}", signs_of_run(model, result)))
         }
         _ => ("Sites".to_owned(), String::new()),
     };
@@ -147,6 +148,18 @@ fn header(model: &Model, frame: &mut Frame, area: Rect) {
         Span::styled(right, theme.style(Role::Muted)),
     ];
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
+}
+
+/// The steps of the site whose run is on the screen; none for a run of another. No rail stands beside it.
+fn signs_of_run(model: &Model, result: bool) -> String {
+    let Some(site) = model.site.as_ref().filter(|_| model.watches_site()) else { return String::new() };
+    let state = |step: &Step| match step {
+        Step::Build if result => State::Done,
+        Step::Build => State::Current,
+        step => site.seen(*step),
+    };
+    let signs: String = Step::ALL.iter().map(|step| rail::look(state(step), &model.theme).0).collect();
+    format!("{signs}  ")
 }
 
 /// A rule over the whole width, with a message in it.
