@@ -42,6 +42,15 @@ pub fn is_chosen(site: &Site, release: &Release) -> bool {
     }
 }
 
+/// How the lists below the fields set a field, in words.
+pub fn by_list(id: Id) -> Option<&'static str> {
+    match id {
+        Id::KernelSeries | Id::KernelPoint => Some("Enter on a kernel below sets it"),
+        Id::ModuleGroupsOff => Some("Enter on a group below switches it"),
+        _ => None,
+    }
+}
+
 /// Makes a release the kernel of the image; gives the fields that say so.
 pub fn choose(site: &mut Site, version: &str, from: KernelSource) -> Vec<Id> {
     let all = releases(site).releases;

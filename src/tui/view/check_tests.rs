@@ -198,6 +198,11 @@ fn a_kernel_is_chosen_from_those_that_can_be_had() {
     }
     // What does not count with Debian's kernel says so.
     assert!(line_with(&model, "Point release").1.ends_with("not used"), "{text}");
+    // At a size where the list is out of sight, the fields that it sets say so.
+    model.size = (60, 16);
+    model.set_focus(Row::Field(Id::KernelPoint));
+    assert!(screen(&model).contains("Example: 228. Enter on a kernel below sets it"), "{}", screen(&model));
+    model.size = (120, 60);
     model.set_focus(Row::Release("5.10.228".to_owned(), KernelSource::Source));
     assert_eq!(asked(&press(&mut model, &["Enter"])), ["kernels"]);
     let text = screen(&model);

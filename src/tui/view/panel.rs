@@ -1,5 +1,6 @@
 //! Below the rule: what there is to know of the row in focus.
 
+use super::super::kernels::by_list;
 use super::super::model::Model;
 use super::super::rows::Row;
 use super::super::theme::Role;
@@ -47,17 +48,20 @@ fn some_lines(text: &str, room: usize, most: usize, mark: &str) -> Vec<String> {
 pub fn words(model: &Model) -> Vec<(Role, String)> {
     let plain = |text: &str| vec![(Role::Plain, text.to_owned())];
     match model.focus() {
-        Some(Row::Field(id) | Row::Value(id)) => {
+        Some(row @ (Row::Field(id) | Row::Value(id))) => {
             let field = id.field();
             let Some(site) = &model.site else { return Vec::new() };
             let mut first = format!("{}.", field.help);
             if !field.more.is_empty() {
                 first = format!("{first} {}", field.more);
             }
+            let listed = by_list(id).filter(|_| matches!(row, Row::Field(_)));
+            let listed = listed.map_or_else(String::new, |how| format!(" {how}."));
+            let takes = field.kind.accepts();
             vec![
                 (Role::Plain, first),
                 (Role::Plain, site.form.why(id)),
-                (Role::Muted, format!("Example: {}. Takes {}.", field.example, field.kind.accepts())),
+                (Role::Muted, format!("Example: {}.{listed} Takes {takes}.", field.example)),
             ]
         }
         Some(Row::Component(name)) => {
