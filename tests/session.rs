@@ -18,14 +18,14 @@ const HOOKOS: &str = env!("CARGO_BIN_EXE_hookos");
 /// A build from nothing compiles our own programs.
 const BUILD: Duration = Duration::from_secs(600);
 
-fn start(clone: &Path, store: &Path) -> Terminal {
+fn start(size: (u16, u16), clone: &Path, store: &Path, words: &[&str]) -> Terminal {
     let env = [
         ("HOOKOS_ROOT", clone.to_str().unwrap()),
         ("HOOKOS_CACHE", store.to_str().unwrap()),
         // The clone has no target folder of its own.
         ("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target")),
     ];
-    Terminal::start((80, 24), clone, &[HOOKOS], &env)
+    Terminal::start(size, clone, &[&[HOOKOS], words].concat(), &env)
 }
 
 /// Waits for the build's end, which must be a good one.
@@ -38,14 +38,15 @@ fn result(terminal: &Terminal) {
 }
 
 /// The value of a field in a run's record.
-fn fields(clone: &Path, run: &str) -> BTreeMap<String, String> {
-    let path = clone.join("out/depot/logs").join(run).join("run.json");
+fn fields(clone: &Path, profile: &str) -> BTreeMap<String, String> {
+    let run = runs(clone, profile).pop().unwrap();
+    let path = clone.join("out").join(profile).join("logs").join(run).join("run.json");
     let record: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     serde_json::from_value(record["fields"].clone()).unwrap()
 }
 
-fn runs(clone: &Path) -> Vec<String> {
-    let logs = std::fs::read_dir(clone.join("out/depot/logs")).unwrap();
+fn runs(clone: &Path, profile: &str) -> Vec<String> {
+    let logs = std::fs::read_dir(clone.join("out").join(profile).join("logs")).unwrap();
     let mut names: Vec<String> = logs
         .map(|entry| entry.unwrap())
         .filter(|entry| entry.path().is_dir())
@@ -55,13 +56,22 @@ fn runs(clone: &Path) -> Vec<String> {
     names
 }
 
-fn sums(clone: &Path) -> Vec<(String, String)> {
+fn sums(clone: &Path, profile: &str) -> Vec<(String, String)> {
     let names = ["vmlinuz-x86_64", "initramfs-x86_64", "hook_x86_64.tar.gz", "cmdline-x86_64"];
     let sum = |name: &str| {
-        let bytes = std::fs::read(clone.join("out/depot").join(name)).unwrap();
+        let bytes = std::fs::read(clone.join("out").join(profile).join(name)).unwrap();
         (name.to_owned(), hookos::store::Digest::of(&bytes).to_string())
     };
     names.map(sum).into()
+}
+
+/// Runs a command as a person who has copied it does.
+fn shell(command: &str, clone: &Path, store: &Path) -> std::process::Output {
+    let bin = Path::new(HOOKOS).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).env("PATH", path).env("HOOKOS_ROOT", clone).env("HOOKOS_CACHE", store);
+    shell.current_dir(clone).stdin(std::process::Stdio::null()).output().unwrap()
 }
 
 /// Every file below a folder with the time of its last change.
@@ -131,7 +141,7 @@ fn behaviour_16_a_dry_run_tells_everything_and_touches_nothing() {
 fn a_whole_session_from_an_empty_profile_to_an_image() {
     let (clone, store) = (fresh("session"), work("store"));
     second_clone(&clone);
-    let mut terminal = start(&clone, &store);
+    let mut terminal = start((80, 24), &clone, &store, &[]);
     terminal.wait("Begin");
 
     // A new site, its domain, and nothing else that must be said.
@@ -179,7 +189,7 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     result(&terminal);
     terminal.wait("What next");
     terminal.wait("hook_x86_64.tar.gz");
-    let built = sums(&clone);
+    let built = sums(&clone, "depot");
 
     // Another build with something that is not saved: the command says it.
     terminal.send("\x10");
@@ -202,7 +212,7 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     terminal.send("\x1b[B\r");
     terminal.wait("Step 7/7: Build");
     result(&terminal);
-    assert_ne!(sums(&clone), built);
+    assert_ne!(sums(&clone, "depot"), built);
     terminal.send("q");
     assert_eq!(terminal.end(), 0);
     terminal.is_given_back();
@@ -216,23 +226,114 @@ fn a_whole_session_from_an_empty_profile_to_an_image() {
     assert_eq!(command, "hookos build depot --kernel-append='loglevel=7 panic=10'");
 
     // That command, in a shell, gives the same settings and the same image.
-    let before = (sums(&clone), fields(&clone, runs(&clone).last().unwrap()));
-    let count = runs(&clone).len();
-    let bin = Path::new(HOOKOS).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .args(["-c", &command])
-        .env("PATH", path)
-        .env("HOOKOS_ROOT", &clone)
-        .env("HOOKOS_CACHE", &store)
-        .current_dir(&clone)
-        .output()
-        .unwrap();
-    ok(output);
-    assert_eq!(runs(&clone).len(), count + 1);
-    assert_eq!((sums(&clone), fields(&clone, runs(&clone).last().unwrap())), before);
+    let before = (sums(&clone, "depot"), fields(&clone, "depot"));
+    let count = runs(&clone, "depot").len();
+    ok(shell(&command, &clone, &store));
+    assert_eq!(runs(&clone, "depot").len(), count + 1);
+    assert_eq!((sums(&clone, "depot"), fields(&clone, "depot")), before);
     a_dry_run_knows_the_sizes(&clone, &store);
     // The profile alone is what was saved.
     let profile = std::fs::read_to_string(clone.join("profiles/depot.toml")).unwrap();
     assert!(profile.contains("cluster_domain = \"depot.example.com\"") && !profile.contains("loglevel"));
+}
+
+/// A build whose lines move, on a terminal: what must be read is still there when they are gone.
+#[test]
+fn a_warning_stays_on_the_terminal_when_the_live_lines_are_gone() {
+    let (clone, store) = (fresh("warned"), work("store"));
+    second_clone(&clone);
+    openssl(
+        &clone,
+        &["-keyout", "/dev/null", "-out", "short.pem", "-days", "10", "-subj", "/CN=short lived"],
+    );
+    let words = ["build", "lab", "--ca-file", "short.pem", "--server-cert-file="];
+    let mut terminal = start((120, 50), &clone, &store, &words);
+    assert_eq!(terminal.end_within(BUILD), 0, "{}", terminal.text());
+    let rows: Vec<String> = terminal.screen(|screen| screen.rows(0, 120).collect());
+    assert!(rows.iter().any(|row| row.contains("CN=short lived expires soon")), "{rows:#?}");
+    // A stage has one line, that of its end; what moved is gone.
+    for stage in ["configure", "certs", "components", "kernel", "binaries", "package"] {
+        let of_stage = || rows.iter().filter(|row| row.starts_with(&format!("{stage} ")));
+        assert!(of_stage().count() == 1 && of_stage().all(|row| row.contains(" done in ")), "{rows:#?}");
+    }
+}
+
+/// Makes a certificate that signs itself, or is signed by an authority.
+fn openssl(folder: &Path, words: &[&str]) {
+    let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    ok(Command::new("openssl").args(new).args(words).current_dir(folder).output().unwrap());
+}
+
+/// Answers a question of the wizard without a screen, and waits for what comes of it.
+#[track_caller]
+fn answer(terminal: &mut Terminal, line: &str, then: &str) {
+    terminal.send(&format!("{line}\r"));
+    terminal.wait(then);
+}
+
+#[test]
+fn behaviour_25_as_lines_from_an_empty_profile_to_an_image_and_the_command_makes_the_same() {
+    let (clone, other, store) = (fresh("lines"), fresh("lines-by-command"), work("store"));
+    second_clone(&clone);
+    second_clone(&other);
+    openssl(
+        &clone,
+        &["-keyout", "a.key", "-out", "a.pem", "-days", "365", "-subj", "/CN=the site's authority"],
+    );
+    let names = "subjectAltName=DNS:keycloak.quay.example.com";
+    let leaf = ["-subj", "/CN=server", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"];
+    let signed = ["-CA", "a.pem", "-CAkey", "a.key", "-keyout", "s.key", "-out", "s.pem", "-days", "365"];
+    openssl(&clone, &[&leaf[..], &signed].concat());
+    let pem = |name: &str| std::fs::read_to_string(clone.join(name)).unwrap();
+    let (ca, server) = (pem("a.pem"), pem("s.pem"));
+
+    let mut terminal = start((1000, 300), &clone, &store, &["--plain"]);
+    terminal.wait("Site:");
+    answer(&mut terminal, "quay", "Begin a new site of that name");
+    answer(&mut terminal, "yes", "Cluster domain [no value]:");
+    answer(&mut terminal, "quay.example.com", "Keycloak [keycloak.quay.example.com:443, derived]:");
+    answer(&mut terminal, "*go to any", "Step (Enter: stay)");
+    answer(&mut terminal, "3", "Step 3 of 7: Certificates");
+    answer(&mut terminal, "*paste certificates", "a line with a single . ends it");
+    for line in ca.lines().chain(server.lines()) {
+        terminal.send(&format!("{line}\r"));
+    }
+    answer(&mut terminal, ".", "Certificates taken (pasted)");
+    answer(&mut terminal, "*go to any", "5. Components");
+    answer(&mut terminal, "5", "Step 5 of 7: Components");
+    terminal.wait("in: fluent-bit");
+    answer(&mut terminal, "syslog-ng", "in: syslog-ng");
+    answer(&mut terminal, "*go to any", "6. Review");
+    answer(&mut terminal, "6", "Step 6 of 7: Review");
+    answer(&mut terminal, "*copy", "That is it.");
+    let text = terminal.text();
+    let command = text.rsplit("hookos configure --profile quay ").next().unwrap();
+    let command = command.split("That is it.").next().unwrap();
+    let (command, _) = command.rsplit_once("END").unwrap();
+    let command = format!("hookos configure --profile quay {command}END\n");
+    assert!(!clone.join("profiles/quay.toml").exists() && !clone.join("certs/quay").exists());
+    answer(&mut terminal, "build", "Save and build");
+    terminal.send("\r");
+    let ended = |screen: &vt100::Screen| {
+        ["What next", "quay is built"].iter().any(|text| screen.contents().contains(text))
+    };
+    terminal.wait_for("the end of the build", BUILD, ended);
+    terminal.wait("quay is built");
+    terminal.send("!\r");
+    assert_eq!(terminal.end(), 0, "{}", terminal.text());
+    assert!(!terminal.raw().contains(&0x1b), "no escape sequence is sent");
+
+    // The command as it was shown, in another clone that has nothing of this site.
+    ok(shell(&command, &other, &store));
+    assert_eq!(fields(&clone, "quay"), fields(&other, "quay"));
+    for (file, text) in [("ca.pem", &ca), ("server_cert.pem", &server)] {
+        for place in [&clone, &other] {
+            assert_eq!(
+                std::fs::read_to_string(place.join("certs/quay").join(file)).unwrap(),
+                **text,
+                "{file}"
+            );
+        }
+    }
+    assert_eq!(sums(&clone, "quay"), sums(&other, "quay"));
 }
