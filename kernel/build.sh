@@ -11,7 +11,7 @@
 #             tools      say which tools there are that have a part in the bytes of a kernel
 #   TARBALL   linux-X.Y.Z.tar.xz, or any other compression that tar knows
 #   CONFIG    options, one a line, as in kernel/configs; what is not named has the kernel's default
-#   WORK      a folder for the tree; a tree that is there is taken as it is
+#   WORK      a folder for the tree; a tree that is there is taken as it is. Only `build` unpacks all of it
 #   OUT       gets boot/{vmlinuz,System.map,config}-RELEASE, lib/modules/RELEASE, dtbs.tar.gz, `epoch`, `tools`
 #
 # Environment: JOBS (default: one for each CPU). HOOKOS_KERNEL_VERSION: refuse a tree of another version.
@@ -98,10 +98,18 @@ if [[ $task == tools ]]; then
     exit 0
 fi
 
-if [[ ! -f $tree/Makefile ]]; then
+# A configuration is set up by a thirtieth of the source: what make and Kconfig read.
+case $task in
+build) parts=() needed=init/main.c ;;
+*)
+    parts=(--wildcards '*/Makefile*' '*/Kconfig*' '*/Kbuild*' '*/scripts/*' '*/arch/x86/include/asm/setup.h')
+    needed=Makefile
+    ;;
+esac
+if [[ ! -f $tree/$needed ]]; then
     echo "unpacking $(basename "$tarball")"
     mkdir -p "$tree"
-    tar -xf "$tarball" -C "$tree" --strip-components=1 --no-same-owner
+    tar -xf "$tarball" -C "$tree" --strip-components=1 --no-same-owner "${parts[@]}"
 fi
 version=$(make -s -C "$tree" kernelversion)
 if [[ -n ${HOOKOS_KERNEL_VERSION:-} && $version != "$HOOKOS_KERNEL_VERSION" ]]; then

@@ -13,8 +13,8 @@ use std::path::Path;
 /// Free bytes without which no build begins: the source takes 1.2 GB, the objects of a large configuration
 /// more than that (docs/kernel.md).
 pub(super) const BUILD: u64 = 4 << 30;
-/// The same where the source is only unpacked and configured.
-pub(super) const SOURCE: u64 = 2 << 30;
+/// The same where a configuration is set up, by a small part of the source.
+pub(super) const SOURCE: u64 = 256 << 20;
 
 /// Reads a folder into the store; owners are left out.
 pub(super) fn of_folder(store: &Store, folder: &Path) -> Result<Tree> {
