@@ -1,8 +1,12 @@
 //! Programs that can be stopped with all that they have started.
 
 use crate::progress::Progress;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -66,6 +70,106 @@ impl Group {
     }
 }
 
+/// Runs a program that has this one's terminal; none when the work was cancelled. Then it and all that it has started
+/// are asked to end (SIGTERM), and ended (SIGKILL) after `patience`.
+///
+/// It stays in this process group, as a terminal's keys go to one group only; so Ctrl-C reaches both.
+pub fn at_terminal(
+    command: &mut Command,
+    progress: &dyn Progress,
+    patience: Duration,
+) -> io::Result<Option<ExitStatus>> {
+    let stdin = io::stdin();
+    let modes = tcgetattr(&stdin).ok();
+    let mut child = command.spawn()?;
+    while !progress.cancelled() {
+        if let Some(status) = child.try_wait()? {
+            return Ok((!progress.cancelled()).then_some(status));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    end_family(&mut child, patience)?;
+    // One that was ended has left them as it wanted them.
+    if let Some(modes) = modes {
+        // A terminal that is gone has none.
+        let _ = tcsetattr(&stdin, OptionalActions::Drain, &modes);
+    }
+    Ok(None)
+}
+
+/// Ends a program and all that it has started, whatever process groups they are in.
+fn end_family(child: &mut Child, patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    // Held, so that no number of theirs comes to mean another process.
+    let mut held: BTreeMap<i32, OwnedFd> = BTreeMap::new();
+    let send = |process: &OwnedFd, signal| {
+        // One that has ended needs no signal.
+        let _ = pidfd_send_signal(process, signal);
+    };
+    loop {
+        // What they start meanwhile is found by its parent.
+        for pid in family(held.keys().copied().chain([Pid::from_child(child).as_raw_nonzero().get()])) {
+            if let Some(process) = Pid::from_raw(pid).filter(|_| !held.contains_key(&pid))
+                && let Ok(process) = pidfd_open(process, PidfdFlags::empty())
+            {
+                send(&process, Signal::TERM);
+                held.insert(pid, process);
+            }
+        }
+        held.retain(|_, process| !has_ended(process));
+        if held.is_empty() {
+            return child.wait().map(drop);
+        }
+        if Instant::now() >= until {
+            held.values().for_each(|process| send(process, Signal::KILL));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a process has ended, as its descriptor says; a zombie has.
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut look = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// These processes and what they have started, as far as it is there. Source: proc_pid_stat(5).
+fn family(of: impl Iterator<Item = i32>) -> Vec<i32> {
+    let mut parents: Vec<(i32, i32)> = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name, in parentheses, may hold anything.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        parents.extend(parent.map(|parent: i32| (pid, parent)));
+    }
+    let mut found: Vec<i32> = of.collect();
+    let mut at = 0;
+    while let Some(&one) = found.get(at) {
+        let started = parents.iter().filter(|(pid, parent)| *parent == one && !found.contains(pid));
+        let started: Vec<i32> = started.map(|(pid, _)| *pid).collect();
+        found.extend(started);
+        at += 1;
+    }
+    found
+}
+
+/// Waits until the terminal at the standard input is gone. Not every program is told of that by a signal, and who
+/// reads keys from it then reads "nothing" for ever, as fast as it can.
+pub fn wait_for_hang_up() -> io::Result<()> {
+    let stdin = io::stdin();
+    loop {
+        let mut look = [PollFd::new(&stdin, PollFlags::empty())];
+        match poll(&mut look, None) {
+            Ok(_) if look[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
+                return Ok(());
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +216,28 @@ mod tests {
         let script = "trap 'echo tidied; exit' TERM; echo; while :; do sleep 0.1; done";
         assert_eq!(cancelled(script, Duration::from_secs(600)), "tidied\n");
         assert_eq!(cancelled("trap '' TERM; echo; sleep 600", Duration::from_millis(100)), "");
+    }
+
+    #[test]
+    fn a_cancelled_program_at_a_terminal_is_ended_with_what_it_has_started() {
+        // One that goes when it is asked, one that does not, in a process group of its own.
+        let script = "sleep 600 & sh -c 'trap \"\" TERM; sleep 600' & setsid sh -c 'trap \"\" TERM; echo; sleep 600' & wait";
+        let (reader, writer) = io::pipe().unwrap();
+        let (mut out, stop) = (BufReader::new(reader), Stop::default());
+        std::thread::scope(|scope| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(writer);
+            let stop = &stop;
+            let waiting =
+                scope.spawn(move || at_terminal(&mut command, stop, Duration::from_millis(100)).unwrap());
+            out.read_line(&mut String::new()).unwrap();
+            stop.0.store(true, Ordering::SeqCst);
+            assert_eq!(waiting.join().unwrap(), None);
+            // Ends when nobody holds the pipe any more.
+            assert_eq!(out.read_to_end(&mut Vec::new()).unwrap(), 0);
+        });
+        let status = at_terminal(Command::new("sh").args(["-c", "exit 3"]), &Silent, Duration::ZERO);
+        assert_eq!(status.unwrap().unwrap().code(), Some(3));
     }
 
     #[test]

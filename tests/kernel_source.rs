@@ -9,6 +9,8 @@ mod engine;
 mod full;
 #[path = "kernel_source/kept.rs"]
 mod kept;
+#[path = "kernel_source/menu.rs"]
+mod menu;
 #[path = "kernel_source/origin.rs"]
 mod origin;
 #[path = "support/package.rs"]
@@ -16,6 +18,9 @@ mod package;
 mod support;
 #[path = "kernel_source/tarball.rs"]
 mod tarball;
+#[path = "support/terminal.rs"]
+#[allow(dead_code)]
+mod terminal;
 
 use hookos::store::Store;
 use std::io::{BufRead as _, BufReader};
@@ -80,6 +85,14 @@ fn scratch(store: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(store.join("tmp")).unwrap();
     let path = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path();
     entries.map(path).filter(|path| path.is_dir()).collect()
+}
+
+/// Whether a process has its working folder in a store.
+fn works_in(store: &Path) -> bool {
+    let store = store.canonicalize().unwrap();
+    std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+        std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&store))
+    })
 }
 
 #[test]
@@ -172,11 +185,6 @@ fn ctrl_c_stops_the_compiler_and_leaves_nothing() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     rest.join().unwrap();
     assert_eq!(scratch(&project.store), [] as [PathBuf; 0]);
-    // No compiler still works in a folder of that store.
-    let store = project.store.canonicalize().unwrap();
-    let working = std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
-        std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&store))
-    });
-    assert!(!working, "a process is left");
+    assert!(!works_in(&project.store), "a compiler is left");
     let _ = Store::open(&project.store).unwrap();
 }

@@ -182,10 +182,23 @@ fn cancel_on_signals() -> Result<Cancel> {
     std::thread::spawn(move || {
         for signal in signals.forever() {
             let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
-            if set.is_cancelled() {
+            // A terminal that goes away is told more than once.
+            if signal != SIGHUP && set.is_cancelled() {
                 std::process::exit(exit as i32);
             }
             set.cancel(exit);
+        }
+    });
+    Ok(cancel)
+}
+
+/// As [`cancel_on_signals`]; a terminal that is gone sets it too, where no signal tells of that.
+fn cancel_on_hang_up() -> Result<Cancel> {
+    let cancel = cancel_on_signals()?;
+    let set = cancel.clone();
+    std::thread::spawn(move || {
+        if crate::process::wait_for_hang_up().is_ok() {
+            set.cancel(Exit::Terminated);
         }
     });
     Ok(cancel)

@@ -1,7 +1,7 @@
 //! What ends the wizard from outside: signals, and a terminal that is gone.
 
 use super::session;
-use rustix::event::{PollFd, PollFlags, poll};
+use crate::process;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
@@ -77,18 +77,9 @@ fn end(sender: &Sender<u8>, code: u8) {
     }
 }
 
-/// Waits for the terminal to be gone. Whoever reads keys from it then would read "nothing" for ever, as
-/// fast as it can.
+/// Waits for the terminal to be gone.
 fn hang_up(sender: &Sender<u8>) {
-    let stdin = io::stdin();
-    loop {
-        let mut wait = [PollFd::new(&stdin, PollFlags::empty())];
-        match poll(&mut wait, None) {
-            Ok(_) if wait[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
-                return end(sender, GONE);
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return,
-        }
+    if process::wait_for_hang_up().is_ok() {
+        end(sender, GONE);
     }
 }

@@ -5,10 +5,12 @@ use super::tarball::Tarball;
 use super::{Plan, SCRIPT, tree};
 use crate::initramfs::tree::Tree;
 use crate::problem::{Problem, Result};
-use crate::process::Group;
+use crate::process::{self, Group};
 use crate::progress::{Progress, Silent};
 use crate::store::Store;
+use rustix::process::Signal;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -54,11 +56,17 @@ pub fn configure(plan: &Plan, tarball: &Tarball, scratch: &Path, progress: &dyn 
 }
 
 /// Lets a person change the configuration, on this terminal.
-pub fn menuconfig(plan: &Plan, tarball: &Tarball, scratch: &Path) -> Result<()> {
+pub fn menuconfig(plan: &Plan, tarball: &Tarball, scratch: &Path, progress: &dyn Progress) -> Result<()> {
     tree::check_room(scratch, tree::SOURCE)?;
-    let status = recipe(plan, "menuconfig", &tarball.path, scratch).status().map_err(not_run)?;
+    let mut command = recipe(plan, "menuconfig", &tarball.path, scratch);
+    let status = process::at_terminal(&mut command, progress, PATIENCE).map_err(not_run)?;
+    let status = status.ok_or_else(Problem::cancelled)?;
     if status.success() {
         return Ok(());
+    }
+    // Ctrl-C goes to all that is at the terminal, and menuconfig may be gone before this program hears of it.
+    if status.signal() == Some(Signal::INT.as_raw()) {
+        return Err(Problem::cancelled());
     }
     Err(Problem::new(format!("menuconfig did not end well: {status}"))
         .remedy("what it printed stands above; it needs a terminal"))
