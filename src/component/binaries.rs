@@ -254,13 +254,15 @@ fn cargo_build(
     let mut command = cargo(workspace);
     command
         .args(["build", "--locked", "--profile", PROFILE, "--target", TARGET])
+        // Errors stay words for people, on the other stream.
+        .arg("--message-format=json-render-diagnostics")
         .env("CARGO_ENCODED_RUSTFLAGS", Flags::all(&workspace.root, tools).join("\u{1f}"))
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "cc")
         .env("CARGO_INCREMENTAL", "0")
         .env("SOURCE_DATE_EPOCH", "0")
         .env("CARGO_TERM_COLOR", "never")
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     // The same packages in every call: the features of a crate that several share follow from what is
     // selected together, and a program is to have the same bytes whether it is built alone or with all.
@@ -273,19 +275,20 @@ fn cargo_build(
         command.args(["-p", package]);
     }
     let mut group = Group::start(&mut command).map_err(|e| missing_tool("cargo", &e))?;
-    let stderr = group.child.stderr.take();
+    let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());
     let total = crates_to_compile(workspace, wanted);
     let (status, tail) = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut done = BTreeSet::new();
+            for line in lines(stdout) {
+                if finished(&line).is_some_and(|package| done.insert(package)) && total > 0 {
+                    progress.at(total.min(done.len() as u64), total, Unit::Items);
+                }
+            }
+        });
         let hear = scope.spawn(move || {
             let mut tail: VecDeque<String> = VecDeque::new();
-            let mut done = 0;
-            for line in
-                stderr.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(io::Result::ok)
-            {
-                if line.trim_start().starts_with("Compiling ") && total > 0 {
-                    done = total.min(done + 1);
-                    progress.at(done, total, Unit::Items);
-                }
+            for line in lines(stderr) {
                 progress.log(&line);
                 if tail.len() == TAIL {
                     tail.pop_front();
@@ -312,8 +315,31 @@ fn cargo_build(
     Ok(target.join(TARGET).join(PROFILE))
 }
 
-/// How many crates cargo has to compile for these programs, at most; 0 if that cannot be told without the
-/// network.
+/// What a program says, until it ends.
+fn lines(pipe: Option<impl io::Read>) -> impl Iterator<Item = String> {
+    pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(io::Result::ok)
+}
+
+/// The package that is there now, whether it was compiled or had been, if a message of cargo's says so. Source: The Cargo
+/// Book, "External tools", "Artifact messages".
+fn finished(message: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        reason: String,
+        package_id: String,
+        target: Target,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        kind: Vec<String>,
+    }
+    let artifact: Artifact = serde_json::from_str(message).ok()?;
+    // A build script comes before its crate.
+    let whole = artifact.reason == "compiler-artifact" && artifact.target.kind != ["custom-build"];
+    whole.then_some(artifact.package_id)
+}
+
+/// How many crates these programs are made of; 0 if that cannot be told without the network.
 fn crates_to_compile(workspace: &Workspace, wanted: &[&Wanted]) -> u64 {
     let mut command = cargo(workspace);
     command.args(["tree", "--locked", "--offline", "--edges", "normal,build", "--target", TARGET]);

@@ -24,6 +24,21 @@ fn wanted() -> Vec<Wanted> {
     vec![Wanted { package: "hookos-init".into(), binary: "hookos-init".into() }]
 }
 
+/// How far it is.
+#[derive(Default)]
+struct Far(Mutex<(u64, u64)>);
+
+impl Progress for Far {
+    fn at(&self, done: u64, total: u64, _: Unit) {
+        *self.0.lock().unwrap() = (done, total);
+    }
+    fn log(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
 /// Once alone; once with a program that asks more of a crate that both link (`signal-hook`).
 #[test]
 fn two_folders_give_the_same_program_whatever_is_built_with_it() {
@@ -36,7 +51,10 @@ fn two_folders_give_the_same_program_whatever_is_built_with_it() {
         copy_to(folder);
         let store = Store::open(folder.join("store")).unwrap();
         let all = [wanted(), company].concat();
-        let program = programs(&store, &Toolshed::open(folder).unwrap(), &all, &Silent).unwrap().remove(0);
+        let far = Far::default();
+        let program = programs(&store, &Toolshed::open(folder).unwrap(), &all, &far).unwrap().remove(0);
+        let (done, total) = *far.0.lock().unwrap();
+        assert!(total > 0 && done * 10 >= total * 9, "{done} of {total} crates");
         let bytes = store.read(&program.digest).unwrap();
         assert!(bytes.starts_with(b"\x7fELF"));
         let text = String::from_utf8_lossy(&bytes);
@@ -85,4 +103,19 @@ fn crates_are_counted_before_they_are_compiled() {
     let count = crates_to_compile(&workspace, &wanted.iter().collect::<Vec<_>>());
     // PID 1 itself, what programs share, and the crates below them.
     assert!((5..150).contains(&count), "{count}");
+}
+
+#[test]
+fn a_crate_counts_once_it_is_there() {
+    let message = |reason: &str, kind: &str| {
+        format!(
+            r#"{{"reason":"{reason}","package_id":"registry+https://example.com#libc@0.2.1","target":{{"kind":["{kind}"]}},"fresh":true}}"#
+        )
+    };
+    let package = finished(&message("compiler-artifact", "lib"));
+    assert_eq!(package.as_deref(), Some("registry+https://example.com#libc@0.2.1"));
+    assert_eq!(finished(&message("compiler-artifact", "custom-build")), None);
+    assert_eq!(finished(&message("compiler-message", "lib")), None);
+    assert_eq!(finished(r#"{"reason":"build-finished","success":true}"#), None);
+    assert_eq!(finished("   Compiling libc v0.2.1"), None);
 }
