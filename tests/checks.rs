@@ -15,11 +15,8 @@ impl Project {
     fn new() -> Self {
         let project = Self(tempfile::tempdir().unwrap());
         let tag = concat!("# SPDX-License-", "Identifier: MIT\n");
-        for name in ["lab.toml", "lab-ca.pem", "lab-server.pem"] {
-            let from = Path::new(support::ROOT).join("profiles").join(name);
-            project.write(&format!("profiles/{name}"), &std::fs::read_to_string(from).unwrap());
-        }
-        project.write("components/hook.yaml", &format!("{tag}kernel:\n  image: kernel\n  cmdline: quiet\n"));
+        let definition = format!("{tag}kernel:\n  image: kernel\n  cmdline: quiet\n");
+        support::project(project.root(), &definition, &[]);
         let rules = "version = 1\n[[annotations]]\npath = \"**\"\nSPDX-FileCopyrightText = \"us\"\n\
                      SPDX-License-Identifier = \"MIT\"\n";
         project.write("REUSE.toml", rules);

@@ -67,13 +67,8 @@ struct Project {
 impl Project {
     fn new(folder: &Path) -> Self {
         let root = folder.join("project");
-        for name in ["components/tool", "profiles"] {
-            std::fs::create_dir_all(root.join(name)).unwrap();
-        }
-        for name in ["profiles/lab.toml", "profiles/lab-ca.pem", "profiles/lab-server.pem"] {
-            std::fs::copy(Path::new(support::ROOT).join(name), root.join(name)).unwrap();
-        }
-        std::fs::write(root.join("components/hook.yaml"), "").unwrap();
+        support::project(&root, "", &[]);
+        std::fs::create_dir_all(root.join("components/tool")).unwrap();
         let project = Self { root, store: folder.join("store") };
         project.define("");
         project.file("tool", "#!/bin/sh\necho a tool\n");

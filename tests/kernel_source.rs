@@ -38,27 +38,18 @@ struct Project {
 impl Project {
     fn new(folder: &Path) -> Self {
         let root = folder.join("project");
-        for name in ["components", "profiles", "kernel/configs"] {
-            std::fs::create_dir_all(root.join(name)).unwrap();
-        }
-        for name in [
-            "profiles/lab.toml",
-            "profiles/lab-ca.pem",
-            "profiles/lab-server.pem",
+        let kernel = [
             "kernel/build.sh",
             "kernel/Dockerfile",
             "kernel/configs/tiny-5.10.y-x86_64",
             "kernel/configs/tiny-6.1.y-x86_64",
             "kernel/configs/tiny-6.12.y-x86_64",
             "kernel/configs/generic-5.10.y-x86_64",
-        ] {
-            std::fs::copy(Path::new(support::ROOT).join(name), root.join(name)).unwrap();
-        }
+        ];
+        support::project(&root, "kernel:\n  image: kernel\n  cmdline: quiet\n", &kernel);
         let lab = root.join("profiles/lab.toml");
         let text = std::fs::read_to_string(&lab).unwrap().replace("roles = ", "# roles = ");
         std::fs::write(&lab, text).unwrap();
-        std::fs::write(root.join("components/hook.yaml"), "kernel:\n  image: kernel\n  cmdline: quiet\n")
-            .unwrap();
         Self { root, store: folder.join("store") }
     }
 

@@ -1,5 +1,5 @@
-//! The main job, end to end: `lab` is built by the program, booted in QEMU, looked at from inside;
-//! built again elsewhere for the same bytes; killed at random points; starved of disk.
+//! The main job, end to end: `lab` is built by the program, stamped for another site, booted in QEMU, looked at from
+//! inside; built again elsewhere for the same bytes; killed at random points; starved of disk.
 //!
 //! One test function after the other: they share one first build.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -8,13 +8,12 @@
 mod small_disk;
 mod support;
 
-use hookos::boot::check::{Guest, Verdict};
 use small_disk::SmallDisk;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{ROOT, Shell, build, fresh, hookos, machine, ok, second_clone, work};
+use support::{ROOT, Shell, boot, build, fresh, hookos, machine, ok, second_clone, work};
 
 /// What a build leaves that must be the same bytes everywhere.
 const ARTIFACTS: &[&str] = &[
@@ -56,8 +55,10 @@ fn lab_end_to_end() {
     });
     assert_eq!(first, digests(&out), "a build from the store gave other bytes");
     time("archive", &mut || archive_holds_kernel_and_initramfs(&out));
-    time("boot", &mut || boots_and_serves(&out));
-    time("other clone, empty store", &mut || same_bytes_elsewhere(&first));
+    let stamped = fresh("stamped");
+    time("stamp", &mut || stamp_published_archive(root, &store, &out, &stamped));
+    time("boot", &mut || boots_and_serves(&stamped));
+    time("other clone, empty store", &mut || same_bytes_elsewhere(root, &store));
     time("killed builds", &mut || killed_builds_leave_a_good_store(root, &store, &first));
     time("full disk", &mut || a_full_disk_is_said_and_survived(root, &store, &first));
     eprintln!("{took:?}");
@@ -72,13 +73,40 @@ fn archive_holds_kernel_and_initramfs(out: &Path) {
     assert!(manifest["inputs"].as_array().unwrap().len() > 10, "{manifest}");
 }
 
-fn same_bytes_elsewhere(first: &BTreeMap<&'static str, String>) {
-    let (clone, store, out) = (fresh("clone"), fresh("store2"), fresh("out2"));
+/// The archive alone, as it is published, becomes another site's image: that is the one that is booted.
+fn stamp_published_archive(root: &Path, store: &Path, out: &Path, stamped: &Path) {
+    let (archive, out) = (out.join("hook_x86_64.tar.gz"), stamped.to_str().unwrap());
+    let words = ["stamp", archive.to_str().unwrap(), "--profile", "lab", "--out", out];
+    let site =
+        ["--keycloak-url", "login.stamped.example.com", "--extra-hosts", "192.0.2.7 stamped.example.com"];
+    let site = [&site[..], &["--kernel-append", "hookos.stamped"]].concat();
+    ok(hookos(root, store, &[&words[..], &site].concat()).output().unwrap());
+    ok(hookos(root, store, &["verify", out]).output().unwrap());
+    let output = hookos(root, store, &["verify", out, "--rebuild"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("was stamped on another one"), "{output:?}");
+}
+
+/// A site of a table, made here, is made again of what its image says of itself: in another clone, which has neither
+/// the table nor a profile of that name, with an empty store.
+fn same_bytes_elsewhere(root: &Path, full: &Path) {
+    let (clone, store, sites) = (fresh("clone"), fresh("store2"), fresh("sites-elsewhere"));
+    let table = sites.join("sites.csv");
+    let row = "name,extra-hosts,nameservers,components-off,kernel-append,logging-svc\n\
+        rome,192.0.2.1 a b,192.0.2.53,acpid,quiet,logs.example.com\n";
+    std::fs::write(&table, row).unwrap();
+    let words = ["build", "lab", "--csv", table.to_str().unwrap(), "--out", sites.to_str().unwrap()];
+    ok(hookos(root, full, &words).output().unwrap());
     second_clone(&clone);
-    ok(build(&clone, &store, &out));
-    assert_eq!(*first, digests(&out), "another folder and an empty store gave other bytes");
-    std::fs::remove_dir_all(&clone).unwrap();
-    std::fs::remove_dir_all(&store).unwrap();
+    let rome = sites.join("rome");
+    let text = ok(hookos(&clone, &store, &["verify", rome.to_str().unwrap(), "--rebuild"]).output().unwrap());
+    for name in ARTIFACTS {
+        assert!(text.contains(&format!("ok     {name} built again")), "{name}: {text}");
+    }
+    assert!(text.contains("Compiling"), "programs were not compiled again: {text}");
+    for folder in [&clone, &store, &sites] {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
 
 /// Takes from a copy of a full store what was made of packages and programs, so that a build has
@@ -141,16 +169,7 @@ fn a_full_disk_is_said_and_survived(root: &Path, full: &Path, first: &BTreeMap<&
 }
 
 fn boots_and_serves(out: &Path) {
-    let machine = machine(out, "interface=../x");
-    let mut guest = Guest::start(machine, std::io::sink()).unwrap();
-    let mut verdict = Verdict::default();
-    let until = Instant::now() + Duration::from_secs(240);
-    while verdict.ready_at.is_none() {
-        assert!(Instant::now() < until, "not up in time:\n{}", guest.last_lines());
-        if let Some(report) = guest.report(Duration::from_secs(1)) {
-            verdict.take(report);
-        }
-    }
+    let (guest, verdict) = boot(machine(out, "interface=../x"), std::io::sink());
     eprintln!("{}", verdict.text());
     assert_eq!(verdict.failed, Vec::<String>::new(), "{}", guest.last_lines());
     assert!(!verdict.onboot.is_empty());
@@ -165,6 +184,14 @@ fn boots_and_serves(out: &Path) {
     // What the services tell of an orchestrator that is not there would stand between the answers.
     shell.run("dmesg -n 1");
     assert!(shell.run("uname -r").starts_with("5.10."), "kernel version");
+    for (file, of_site) in [
+        ("/etc/hook/env_config", "KEYCLOAK_URL=login.stamped.example.com"),
+        ("/etc/hosts", "192.0.2.7 stamped.example.com"),
+        ("/proc/cmdline", "hookos.stamped"),
+    ] {
+        let text = shell.run(&format!("cat {file}"));
+        assert!(text.contains(of_site), "{file} is not the stamped site's: {text}");
+    }
     let address = shell.run("ip -4 -o addr show scope global 2>/dev/null || ifconfig");
     assert!(address.contains("10.0.2.15"), "no address by DHCP: {address}");
     assert!(shell.run("cat /etc/resolv.conf").contains("nameserver"), "no name server");

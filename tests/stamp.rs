@@ -14,17 +14,8 @@ struct Place(tempfile::TempDir);
 impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        for name in ["project/components", "project/profiles"] {
-            std::fs::create_dir_all(place.path(name)).unwrap();
-        }
         let definition = "kernel:\n  image: kernel\n  cmdline: console=ttyS0 loglevel=4\n";
-        std::fs::write(place.path("project/components/hook.yaml"), definition).unwrap();
-        for name in ["lab.toml", "lab-ca.pem", "lab-server.pem"] {
-            let from = Path::new(support::ROOT).join("profiles").join(name);
-            if from.is_file() {
-                std::fs::copy(from, place.path("project/profiles").join(name)).unwrap();
-            }
-        }
+        support::project(&place.path("project"), definition, &[]);
         place
     }
 

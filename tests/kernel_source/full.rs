@@ -3,15 +3,14 @@
 
 use super::engine::Engine;
 use super::{scratch, source, support};
-use hookos::boot::check::{Guest, Verdict};
 use hookos::initramfs::cpio::Contents;
 use hookos::initramfs::tree::{Kind, TreePath};
 use hookos::oci::{self, registry};
 use hookos::store::Store;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
-use support::{ROOT, Shell, fresh, machine, ok, work};
+use std::time::Instant;
+use support::{ROOT, Shell, boot, fresh, machine, ok, work};
 
 /// Builds the tiny kernel; gives its image's digest.
 fn digest(store: &Path, change: &dyn Fn(&mut Command)) -> String {
@@ -70,15 +69,7 @@ fn boots(store: &Path) {
     let text = ok(source(support::hookos(Path::new(ROOT), store, &words)).output().unwrap());
     assert!(text.contains("unchanged, from the store"), "the kernel is not built again: {text}");
     let console = std::fs::File::create(out.join("console.log")).unwrap();
-    let mut guest = Guest::start(machine(&out, ""), console).unwrap();
-    let mut verdict = Verdict::default();
-    let until = Instant::now() + Duration::from_secs(240);
-    while verdict.ready_at.is_none() {
-        assert!(Instant::now() < until, "not up in time:\n{}", guest.last_lines());
-        if let Some(report) = guest.report(Duration::from_secs(1)) {
-            verdict.take(report);
-        }
-    }
+    let (guest, _) = boot(machine(&out, ""), console);
     let mut shell = Shell::on(guest);
     shell.log_in();
     let release = shell.run("uname -r");

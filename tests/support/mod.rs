@@ -2,7 +2,7 @@
 // Each test file is a crate of its own and uses its own part of this.
 #![allow(dead_code)]
 
-use hookos::boot::check::Guest;
+use hookos::boot::check::{Guest, Verdict};
 use hookos::boot::machine::Console;
 use hookos::boot::{Accel, Machine};
 use std::path::{Path, PathBuf};
@@ -65,6 +65,18 @@ pub fn second_clone(into: &Path) {
     }
 }
 
+/// A project in `root`: the lab's profile and certificates, an image definition, and these files of the checkout.
+pub fn project(root: &Path, definition: &str, files: &[&str]) {
+    let lab = ["profiles/lab.toml", "profiles/lab-ca.pem", "profiles/lab-server.pem"];
+    for name in lab.iter().chain(files) {
+        let to = root.join(name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(Path::new(ROOT).join(name), to).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+    std::fs::create_dir_all(root.join("components")).unwrap();
+    std::fs::write(root.join("components/hook.yaml"), definition).unwrap();
+}
+
 /// The built image in `out` as a machine without KVM. One CPU: the other core is for the servers that it
 /// talks to, and on a loaded host two virtual CPUs wait for each other.
 pub fn machine(out: &Path, parameters: &str) -> Machine {
@@ -88,6 +100,20 @@ pub fn machine(out: &Path, parameters: &str) -> Machine {
         disk: None,
         forwards: Vec::new(),
     }
+}
+
+/// Boots a machine and waits until all is up; gives what was seen until then.
+pub fn boot(machine: Machine, console: impl std::io::Write + Send + 'static) -> (Guest, Verdict) {
+    let mut guest = Guest::start(machine, console).unwrap();
+    let mut verdict = Verdict::default();
+    let until = Instant::now() + Duration::from_secs(240);
+    while verdict.ready_at.is_none() {
+        assert!(Instant::now() < until, "not up in time:\n{}", guest.last_lines());
+        if let Some(report) = guest.report(Duration::from_secs(1)) {
+            verdict.take(report);
+        }
+    }
+    (guest, verdict)
 }
 
 /// A root shell on the guest's serial console.
