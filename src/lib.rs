@@ -7,7 +7,7 @@
 //! | 4 faces | [`cli`], [`tui`] | people |
 //! | 3 jobs | [`build`], [`boot`], [`history`], [`probe`], [`publish`], [`doctor`], [`lint`] | what is done in which order |
 //! | 2 domain | [`site`], [`component`], [`kernel`], [`linuxkit`] | HookOS |
-//! | 1 mechanism | [`store`], [`oci`], [`docker`], [`debian`], [`initramfs`] | formats |
+//! | 1 mechanism | [`store`], [`http`], [`oci`], [`docker`], [`debian`], [`initramfs`] | formats |
 //!
 //! Small modules serve every floor: [`problem`] (errors as people see them), [`progress`] (how long work tells
 //! that it moves, and learns that it must stop), [`process`] (programs that can be stopped), [`replace`] (files
@@ -23,6 +23,7 @@ pub mod debian;
 pub mod docker;
 pub mod doctor;
 pub mod history;
+pub mod http;
 pub mod initramfs;
 pub mod kernel;
 pub mod lint;

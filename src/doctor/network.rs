@@ -3,7 +3,7 @@
 use super::{Finding, State};
 use crate::component::{self, Source};
 use crate::debian::sources;
-use crate::kernel::source::download::said;
+use crate::http::{self, with_sources};
 use crate::oci::registries::{Registries, Tls};
 use crate::site::{Id, ResolvedSite};
 use std::collections::BTreeSet;
@@ -145,12 +145,10 @@ fn host_of(reference: &str) -> String {
 type Answer = Result<(String, Option<i64>), String>;
 
 fn ask_all(places: &[Place]) -> Result<Vec<Answer>, String> {
-    crate::oci::registry::with_cryptography();
-    let client = reqwest::Client::builder()
+    let client = http::builder()
         // Whom to trust is asked when something is taken from there, and a wrong clock must not hide a server.
         .tls_danger_accept_invalid_certs(true)
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("hookos/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| e.to_string())?;
     let runtime =
@@ -167,7 +165,7 @@ async fn ask(client: &reqwest::Client, place: &Place) -> Answer {
     for url in &place.urls {
         match tokio::time::timeout(PATIENCE, client.head(url).send()).await {
             Err(_) => whys.push(format!("{url} does not answer in {} s", PATIENCE.as_secs())),
-            Ok(Err(e)) => whys.push(said(&e)),
+            Ok(Err(e)) => whys.push(with_sources(&e)),
             Ok(Ok(response)) => return Ok((url.clone(), date(&response))),
         }
     }

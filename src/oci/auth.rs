@@ -6,8 +6,8 @@
 //! registries follow; RFC 7617 for `Basic`.
 
 use super::credentials::{Found, Login, Secret};
-use super::fault::Fault;
 use super::wire::Endpoint;
+use crate::http::Fault;
 use base64::Engine as _;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};

@@ -4,17 +4,14 @@
 //! Source: RFC 9110, section 14 (range requests); the OCI distribution specification 1.1 allows them for
 //! blobs. A blob is named by its content, so that what comes later belongs to what came before.
 
-use super::fault::{Fault, rest};
 use super::places::Places;
 use super::wire::{Ask, Endpoint};
+use crate::http::{self, Failures, Fault};
 use crate::store::Digest;
 use hyper::body::Bytes;
-use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::RANGE;
+use reqwest::{Method, Response};
 use std::io::{self, Read};
-
-/// So many bytes since the last failure, and the failures are counted anew.
-const PROOF_OF_LIFE: u64 = 1 << 20;
 
 /// No place has the rest of a blob: all that a request can do about it was done.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +29,7 @@ pub(super) struct BlobReader<'r, 'a> {
     at: u64,
     response: Option<Response>,
     piece: Bytes,
-    failures: u32,
-    /// Where the last failure was.
-    failed_at: u64,
+    failures: Failures,
 }
 
 impl<'r, 'a> BlobReader<'r, 'a> {
@@ -52,8 +47,7 @@ impl<'r, 'a> BlobReader<'r, 'a> {
             at: 0,
             response: Some(response),
             piece: Bytes::new(),
-            failures: 0,
-            failed_at: 0,
+            failures: Failures::default(),
         })
     }
 
@@ -69,17 +63,7 @@ impl<'r, 'a> BlobReader<'r, 'a> {
             ask = ask.header(RANGE, format!("bytes={}-", self.at));
         }
         let mut response = place.ask(&ask)?;
-        let mut skip = self.at;
-        if response.status() == StatusCode::PARTIAL_CONTENT {
-            let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-            let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
-            if start != Some(self.at) {
-                let range = range.unwrap_or("nothing");
-                return Err(Fault::lasting(format!("asked for bytes from {}, it sends {range}", self.at)));
-            }
-            skip = 0;
-        }
-        // A registry that knows no ranges sends all of it again.
+        let mut skip = http::known(&response, self.at)?;
         while skip > 0 {
             let Some(mut piece) = place.next(&mut response)? else {
                 return Err(Fault::passing("it ended before the bytes that are missing"));
@@ -119,20 +103,16 @@ impl<'r, 'a> BlobReader<'r, 'a> {
 
     /// After a failure: whether to go on, here or at another place.
     fn goes_on(&mut self, fault: &Fault) -> bool {
-        if self.at >= self.failed_at + PROOF_OF_LIFE {
-            self.failures = 0;
-        }
-        self.failed_at = self.at;
-        self.failures += 1;
-        if self.failures < self.places.attempts(self.n) && rest(self.failures, fault, self.place().progress) {
+        let (attempts, progress) = (self.places.attempts(self.n), self.place().progress);
+        if self.failures.go_on(self.at, attempts, fault, progress) {
             return true;
         }
-        if self.place().progress.cancelled() {
+        if progress.cancelled() {
             return false;
         }
         let Some(next) = self.places.after(self.n, fault) else { return false };
         self.n = next;
-        self.failures = 0;
+        self.failures.forget();
         self.places.stay(next);
         true
     }

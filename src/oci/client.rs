@@ -1,21 +1,14 @@
 //! HTTP clients: which certificates and which proxies they go with.
 
-use super::fault::Fault;
 use super::registries::{Registry, Tls};
 use super::registry::Options;
 use super::trust;
+use crate::http::{self, Fault};
 use reqwest::{Client, NoProxy, Proxy};
-use std::time::Duration;
-
-const CONNECT: Duration = Duration::from_secs(20);
 
 /// A client for a host of which this is known.
 pub(super) fn client(options: &Options, known: &Registry) -> Result<Client, Fault> {
-    with_cryptography();
-    let mut client = Client::builder()
-        .user_agent(concat!("hookos/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT)
-        .tls_danger_accept_invalid_certs(known.tls == Tls::Unverified);
+    let mut client = http::builder().tls_danger_accept_invalid_certs(known.tls == Tls::Unverified);
     let given: Vec<&[u8]> =
         options.certificates.iter().chain(&known.certificates).map(Vec::as_slice).collect();
     if !given.is_empty() && known.tls != Tls::Unverified {
@@ -29,10 +22,4 @@ pub(super) fn client(options: &Options, known: &Registry) -> Result<Client, Faul
         client = client.proxy(Proxy::http(proxy)?.no_proxy(no_proxy));
     }
     Ok(client.build()?)
-}
-
-/// Gives the HTTP client its cryptography, which it has none of: call it before one is made.
-pub fn with_cryptography() {
-    // Another part of the program may have been first, with the same.
-    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,7 +1,8 @@
 //! Layers coming in: decompressed once into the store, checked while they stream.
 
-use super::fault::Fault;
+use super::fault;
 use super::layer::Layer;
+use crate::http::Fault;
 use crate::problem::Problem;
 use crate::progress::{Progress, Unit};
 use crate::store::{Digest, Hasher, Key, KeyMaker, Store};
@@ -38,7 +39,7 @@ impl Error {
         if fault.cancelled {
             return Self::Cancelled;
         }
-        let remedy = fault.remedy();
+        let remedy = fault::remedy(&fault);
         Self::Refused { what, host: host.to_owned(), why: fault.why, remedy }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::acquire::LARGEST_DOCUMENT;
 use super::client::client;
-use super::fault::Fault;
 use super::registries::Tls;
 use super::registry::Options;
-use super::wire::{ATTEMPTS, Ask, Endpoint};
+use super::wire::{Ask, Endpoint};
+use crate::http::{ATTEMPTS, Fault};
 use crate::progress::Progress;
 use crate::store::Digest;
 use oci_spec::distribution::Reference;

@@ -14,8 +14,6 @@ use crate::progress::Progress;
 use crate::store::{Digest, Key, KeyMaker, Store};
 use oci_spec::distribution::Reference;
 
-pub use super::client::with_cryptography;
-
 /// How registries are spoken to.
 #[derive(Debug, Clone, Default)]
 pub struct Options {

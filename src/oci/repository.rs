@@ -4,11 +4,11 @@
 
 use super::acquire::{Blobs, LARGEST_DOCUMENT, with_retries};
 use super::blob::{BlobReader, GivenUp};
-use super::fault::{Fault, rest};
 use super::import::{Error, import_blob};
 use super::places::{CONTENT_DIGEST, MANIFESTS, Places, manifest};
 use super::registry::{Options, parse};
-use super::wire::{ATTEMPTS, Ask, Endpoint, Payload};
+use super::wire::{Ask, Endpoint, Payload};
+use crate::http::{ATTEMPTS, Fault, rest};
 use crate::progress::Progress;
 use crate::store::{Digest, Store};
 use hyper::body::Bytes;

@@ -3,10 +3,10 @@
 //!
 //! Protocol: OCI distribution specification 1.1, "Push" and "Cross-repository mount".
 
-use super::fault::{Fault, rest};
 use super::import::Error;
 use super::repository::Repository;
-use super::wire::{ATTEMPTS, Ask, FileRange, Payload};
+use super::wire::{Ask, FileRange, Payload};
+use crate::http::{ATTEMPTS, Fault, rest};
 use crate::progress::Unit;
 use crate::store::{Digest, Store};
 use hyper::body::Bytes;

@@ -5,8 +5,9 @@
 use super::auth::{self, Grant};
 use super::client::client;
 use super::credentials::Found;
-use super::fault::{Fault, rest};
+use super::fault;
 use super::registry::Options;
+use crate::http::{self, ATTEMPTS, Fault};
 use crate::progress::Progress;
 use futures_util::stream;
 use hyper::body::Bytes;
@@ -17,12 +18,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often a wait looks whether it was cancelled.
-pub(super) const LOOK: Duration = Duration::from_millis(200);
-/// Attempts for one request.
-pub(super) const ATTEMPTS: u32 = 5;
 /// Most that is read of an answer that tells of a failure, in bytes.
 const FAILURE_TEXT: u64 = 64 << 10;
 /// Bytes of a file that are handed on at once.
@@ -203,23 +200,8 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Repeats what fails for a passing reason.
-    pub fn patiently<T>(
-        &self,
-        attempts: u32,
-        mut attempt: impl FnMut() -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let mut failures = 0;
-        loop {
-            match attempt() {
-                Ok(done) => return Ok(done),
-                Err(fault) => {
-                    failures += 1;
-                    if failures >= attempts || !rest(failures, &fault, self.progress) {
-                        return Err(if self.progress.cancelled() { Fault::cancelled() } else { fault });
-                    }
-                }
-            }
-        }
+    pub fn patiently<T>(&self, attempts: u32, attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+        http::patiently(attempts, self.progress, attempt)
     }
 
     fn granted(&self) -> Option<Grant> {
@@ -268,29 +250,7 @@ impl<'a> Endpoint<'a> {
         sent: Option<&AtomicU64>,
         tick: Option<&dyn Fn()>,
     ) -> Result<T, Fault> {
-        let count = || sent.map_or(0, |sent| sent.load(Ordering::Relaxed));
-        self.runtime.block_on(async {
-            let mut future = std::pin::pin!(future);
-            let (mut last, mut moved) = (count(), Instant::now());
-            loop {
-                if let Ok(done) = tokio::time::timeout(LOOK, &mut future).await {
-                    return Ok(done);
-                }
-                if self.progress.cancelled() {
-                    return Err(Fault::cancelled());
-                }
-                if let Some(tick) = tick {
-                    tick();
-                }
-                if count() != last {
-                    (last, moved) = (count(), Instant::now());
-                }
-                if moved.elapsed() >= self.silence {
-                    let seconds = self.silence.as_secs_f32();
-                    return Err(Fault::passing(format!("it was silent for {seconds} seconds")));
-                }
-            }
-        })
+        http::wait(&self.runtime, self.silence, self.progress, future, sent, tick)
     }
 
     /// The next bytes of an answer; none at its end.
@@ -315,7 +275,7 @@ impl<'a> Endpoint<'a> {
         let (status, headers) = (response.status(), response.headers().clone());
         match self.whole(response, FAILURE_TEXT) {
             Err(fault) if fault.cancelled => fault,
-            text => Fault::of_answer(status, &headers, &text.unwrap_or_default()),
+            text => Fault::of_answer(status, &headers, fault::complaint(&text.unwrap_or_default())),
         }
     }
 }

@@ -6,25 +6,17 @@
 use super::Settings;
 use super::signature::{KEYS, Keys, entries, listed};
 use super::tarball::Tarball;
+use crate::http::{self, ATTEMPTS, Failures, Fault, with_sources};
 use crate::problem::{Problem, Result};
 use crate::progress::{Progress, Unit};
 use crate::store::{BlobWriter, Digest, Key, KeyMaker, Store};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::future::Future;
 use std::io::Write as _;
 use std::time::Duration;
 
 /// A server that sends nothing for so long is asked again.
 const SILENCE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(20);
-/// How often a blocked read looks whether it was cancelled.
-const LOOK: Duration = Duration::from_millis(200);
-const ATTEMPTS: u32 = 5;
-/// Wait after the first failure; it doubles each time.
-const WAIT: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
-/// A server that wants to be left alone for longer is asked all the same.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The most that a list of checksums may have, in bytes; kernel.org's has 0.3 MB.
 const LARGEST_LIST: u64 = 8 << 20;
 /// The most that a tarball may have.
@@ -156,46 +148,10 @@ struct Client<'a> {
     progress: &'a dyn Progress,
 }
 
-/// Why an attempt failed, and whether another may do better.
-struct Failed {
-    why: String,
-    again: bool,
-    /// How long the server wants to be left alone.
-    after: Option<Duration>,
-}
-
-impl Failed {
-    fn now(why: impl Into<String>) -> Self {
-        Self { why: why.into(), again: true, after: None }
-    }
-
-    fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), again: false, after: None }
-    }
-}
-
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3); a date is not looked at.
-fn retry_after(response: &reqwest::Response) -> Option<Duration> {
-    let text = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// Where a partial answer begins: `Content-Range: bytes 100-199/200` (RFC 9110, section 14.4).
-fn range_start(response: &reqwest::Response) -> Option<u64> {
-    let text = response.headers().get(reqwest::header::CONTENT_RANGE)?.to_str().ok()?;
-    text.trim().strip_prefix("bytes")?.trim_start().split_once('-')?.0.parse().ok()
-}
-
 impl<'a> Client<'a> {
     fn new(progress: &'a dyn Progress) -> Result<Self> {
         let bad = |why: String| Problem::new(format!("nothing can be downloaded here: {why}"));
-        crate::oci::registry::with_cryptography();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .user_agent(concat!("hookos/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| bad(said(&e)))?;
+        let client = http::builder().build().map_err(|e| bad(with_sources(&e)))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -225,29 +181,20 @@ impl<'a> Client<'a> {
     /// Downloads; goes on where it was cut off.
     fn fetch(&self, url: &str, most: u64, take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<()> {
         let mut done = 0;
-        let mut wait = WAIT;
-        for attempt in 1.. {
-            self.progress.log(&format!(
-                "GET {url}{}",
-                if done > 0 { format!(" from byte {done}") } else { String::new() }
-            ));
-            match self.attempt(url, most, &mut done, take) {
-                Ok(()) => return Ok(()),
-                Err(_) if self.progress.cancelled() => return Err(Problem::cancelled()),
-                Err(failed) if failed.again && attempt < ATTEMPTS => {
-                    self.progress.warn(&format!("{url}: {}; trying again", failed.why));
-                    self.rest(failed.after.map_or(wait, |after| after.clamp(wait, LONGEST_WAIT)));
-                    wait *= 2;
-                }
-                Err(failed) => {
-                    return Err(Problem::new(format!("{url} cannot be downloaded: {}", failed.why)).remedy(
-                        "see that the server can be reached (https_proxy too); take a mirror: --kernel-mirror; or \
-                         give the tarball: --tarball",
-                    ));
-                }
+        let mut failures = Failures::default();
+        loop {
+            let from = if done > 0 { format!(" from byte {done}") } else { String::new() };
+            self.progress.log(&format!("GET {url}{from}"));
+            let Err(fault) = self.attempt(url, most, &mut done, take) else { return Ok(()) };
+            if failures.go_on(done, ATTEMPTS, &fault, self.progress) {
+                continue;
             }
+            self.progress.check()?;
+            return Err(Problem::new(format!("{url} cannot be downloaded: {}", fault.why)).remedy(
+                "see that the server can be reached (https_proxy too); take a mirror: --kernel-mirror; or give the \
+                 tarball: --tarball",
+            ));
         }
-        Ok(())
     }
 
     fn attempt(
@@ -256,82 +203,41 @@ impl<'a> Client<'a> {
         most: u64,
         done: &mut u64,
         take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(), Failed> {
-        let broken = |e: reqwest::Error| Failed::now(said(&e));
+    ) -> Result<(), Fault> {
         let mut request = self.client.get(url);
         if *done > 0 {
             request = request.header(reqwest::header::RANGE, format!("bytes={done}-"));
         }
-        let mut response = self.wait(async { request.send().await })?.map_err(broken)?;
+        // The HTTP client wants the runtime around it when it begins.
+        let mut response = self.wait(async { request.send().await })??;
         let status = response.status();
         if !status.is_success() {
-            let again = status.is_server_error() || status.as_u16() == 429;
-            let after = retry_after(&response);
-            return Err(Failed { why: format!("the server says {status}"), again, after });
+            return Err(Fault::of_answer(status, response.headers(), None));
         }
-        // A server that knows no ranges sends all of it once more.
-        let partial = status == reqwest::StatusCode::PARTIAL_CONTENT;
-        if partial && range_start(&response) != Some(*done) {
-            return Err(Failed::lasting("the server sends another part than it was asked for"));
-        }
-        let mut skip = if partial { 0 } else { *done };
-        let total = response.content_length().map(|n| if partial { n + *done } else { n });
-        loop {
-            let Some(chunk) = self.wait(async { response.chunk().await })?.map_err(broken)? else { break };
+        let mut skip = http::known(&response, *done)?;
+        let total = response.content_length().map(|n| n + *done - skip);
+        while let Some(chunk) = self.wait(async { response.chunk().await })?? {
             let again = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             skip -= again as u64;
             let new = &chunk[again..];
             *done += new.len() as u64;
             if *done > most {
-                return Err(Failed::lasting(format!("it is larger than {most} bytes")));
+                return Err(Fault::lasting(format!("it is larger than {most} bytes")));
             }
-            take(new).map_err(|e| Failed::lasting(e.to_string()))?;
+            take(new).map_err(|e| Fault::lasting(e.to_string()))?;
             self.progress.at(*done, total.unwrap_or(0), Unit::Bytes);
         }
         match total {
             Some(total) if total != *done => {
-                Err(Failed::now(format!("it ended after {done} of {total} bytes")))
+                Err(Fault::passing(format!("it ended after {done} of {total} bytes")))
             }
             _ => Ok(()),
         }
     }
 
-    /// Does nothing for a while, unless nobody wants it any more.
-    fn rest(&self, mut left: Duration) {
-        while !left.is_zero() && !self.progress.cancelled() {
-            let step = left.min(LOOK);
-            std::thread::sleep(step);
-            left -= step;
-        }
+    fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        http::wait(&self.runtime, SILENCE, self.progress, work, None, None)
     }
-
-    /// Waits, and looks now and then whether nobody wants it any more. `work` must do nothing before it is
-    /// polled: the HTTP client wants the runtime around it.
-    fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Failed> {
-        self.runtime.block_on(async {
-            let mut work = std::pin::pin!(work);
-            loop {
-                match tokio::time::timeout(LOOK, &mut work).await {
-                    Ok(value) => return Ok(value),
-                    Err(_) if self.progress.cancelled() => {
-                        return Err(Failed::lasting("cancelled"));
-                    }
-                    Err(_) => {}
-                }
-            }
-        })
-    }
-}
-
-/// An error with what is behind it.
-pub fn said(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]
