@@ -74,6 +74,11 @@ fn format_0_is_read_migrated_and_kept() {
     assert_eq!(resolved.text(Id::KeycloakUrl).as_deref(), Some("keycloak.kind.internal"));
     assert!(matches!(&resolved.resolved(Id::Nameservers).origin, Origin::Profile { line: 3, .. }));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
+    // What was set since has no line: `configure --import` said ":0".
+    profile.set(Id::LoggingSvc.field(), text("logs.example.com")).unwrap();
+    let set = profile.value(Id::LoggingSvc.field()).unwrap().unwrap();
+    assert_eq!(set.origin.to_string(), "profile");
+    profile.unset(Id::LoggingSvc.field());
     let backup = profile.save(&path).unwrap().unwrap();
     assert_eq!(std::fs::read_to_string(&backup).unwrap(), old);
     let new = std::fs::read_to_string(&path).unwrap();

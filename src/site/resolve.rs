@@ -35,6 +35,8 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::Domain => f.write_str("from cluster_domain"),
             Self::Ambient(name) | Self::Environment(name) => write!(f, "environment {name}"),
+            // Set since the file was read, as by an import.
+            Self::Profile { line: 0, .. } => f.write_str("profile"),
             Self::Profile { file, line } => {
                 let name = file.file_name().unwrap_or(file.as_os_str());
                 write!(f, "{}:{line}", name.to_string_lossy())
