@@ -10,7 +10,7 @@ mod terminal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{fresh, ok, second_clone, work};
 use terminal::Terminal;
 
@@ -256,6 +256,37 @@ fn a_warning_stays_on_the_terminal_when_the_live_lines_are_gone() {
         let of_stage = || rows.iter().filter(|row| row.starts_with(&format!("{stage} ")));
         assert!(of_stage().count() == 1 && of_stage().all(|row| row.contains(" done in ")), "{rows:#?}");
     }
+}
+
+/// Ctrl-S, or a connection that hangs: a build that waited for its terminal would hang with it.
+#[test]
+fn a_terminal_that_is_stopped_does_not_stop_the_build() {
+    let (clone, store) = (fresh("stopped"), work("store"));
+    second_clone(&clone);
+    let mut terminal = start((120, 50), &clone, &store, &["build", "lab"]);
+    terminal.wait("building lab");
+    terminal.send("\x13");
+    let until = Instant::now() + BUILD;
+    let ended = || {
+        let run = runs(&clone, "lab").pop()?;
+        let record = std::fs::read(clone.join("out/lab/logs").join(run).join("run.json")).ok()?;
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        Some(record["outcome"].as_str()?.to_owned())
+    };
+    let outcome = loop {
+        if let Some(outcome) = ended() {
+            break outcome;
+        }
+        assert!(Instant::now() < until, "it waits for its terminal:\n{}", terminal.text());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(outcome, "ok");
+    assert!(!terminal.text().contains("hook_x86_64.tar.gz"), "it was not stopped:\n{}", terminal.text());
+    // All that matters is still told when somebody reads again.
+    terminal.send("\x11");
+    assert_eq!(terminal.end(), 0);
+    terminal.wait("hook_x86_64.tar.gz");
+    terminal.wait("package                    done in");
 }
 
 /// Makes a certificate that signs itself, or is signed by an authority.

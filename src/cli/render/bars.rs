@@ -15,7 +15,7 @@ pub fn show(receiver: Receiver<Event>) {
     let screen = MultiProgress::new();
     let mut bars = Bars::new();
     let mut cached: HashMap<Stage, usize> = HashMap::new();
-    super::drain(receiver, |event| match &event {
+    super::drain_unhindered(receiver, |event| match &event {
         Event::StageStarted { stage } => {
             open(&screen, &mut bars, (*stage, None), &stage.to_string());
         }
