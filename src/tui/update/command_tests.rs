@@ -3,7 +3,10 @@
 use super::super::build::samples;
 use super::super::command;
 use super::super::data::{Begun, Opened, Pending, Source};
+use super::super::keys::Action;
 use super::super::msg::{Build, Effect, Msg};
+use super::super::rows::Row;
+use super::super::step::Step;
 use super::super::testing::*;
 use super::{build, update};
 use crate::build::{Event, Outcome};
@@ -68,6 +71,13 @@ fn behaviour_14_certificates_that_are_not_saved_are_in_the_command() {
     let bundle = &site(&model).pending.as_ref().unwrap().ca;
     assert_eq!(pem.strip_suffix("END\n").unwrap().as_bytes(), bundle.pem());
     assert!(shown.starts_with(line) && shown.lines().count() == 1, "{shown}");
+    // It is longer than its row; without a clipboard it has to be read somewhere.
+    go(&mut model, Step::Review);
+    model.set_focus(Row::Do(Action::CopyCommand, shown));
+    press(&mut model, &["Ctrl-B"]);
+    let text: String =
+        lines(&model).iter().map(|line| line.trim_matches([' ', '|']).to_owned() + " ").collect();
+    assert!(text.contains("lines that were pasted, which a copy has)"), "{}", screen(&model));
 }
 
 /// A run of `lab` that another process began with one setting of its own, and that failed.

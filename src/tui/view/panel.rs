@@ -1,6 +1,7 @@
 //! Below the rule: what there is to know of the row in focus.
 
 use super::super::kernels::by_list;
+use super::super::keys::Action;
 use super::super::model::Model;
 use super::super::rows::Row;
 use super::super::theme::Role;
@@ -133,7 +134,12 @@ pub fn words(model: &Model) -> Vec<(Role, String)> {
             let answer = tested.and_then(|tested| tested.as_ref().ok()?.answers.get(at));
             answer.map_or_else(Vec::new, endpoint)
         }
-        Some(Row::Do(action, _)) => about(action).map_or_else(Vec::new, plain),
+        Some(Row::Do(action, text)) => {
+            let mut lines = about(action).map_or_else(Vec::new, plain);
+            // A row has one line for it, and not every terminal has a clipboard.
+            lines.extend((action == Action::CopyCommand).then_some((Role::Muted, text)));
+            lines
+        }
         _ => Vec::new(),
     }
 }
@@ -154,8 +160,8 @@ fn endpoint(answer: &Answer) -> Vec<(Role, String)> {
     }
 }
 
-fn about(action: super::super::keys::Action) -> Option<&'static str> {
-    use super::super::keys::Action as A;
+fn about(action: Action) -> Option<&'static str> {
+    use Action as A;
     Some(match action {
         A::NewSite => "A new profile. The defaults suit a trial; a site needs the orchestrator's domain.",
         A::NewFromExample => "A copy of profiles/example.toml: every field is in it, with its help.",
@@ -170,7 +176,9 @@ fn about(action: super::super::keys::Action) -> Option<&'static str> {
         }
         A::Placeholder => "For trying an image out. No machine can register with them.",
         A::StartBuild => "A question comes first: it names every file that will be written.",
-        A::CopyCommand => "This command builds the same image without the wizard. Enter copies it.",
+        A::CopyCommand => {
+            "This builds the same image without the wizard. Enter copies it, Ctrl-B shows it whole:"
+        }
         A::NextProblem => "Goes to the field.",
         _ => return None,
     })
