@@ -3,14 +3,16 @@
 use super::context::Context;
 use super::render::Short;
 use crate::build::image::INITRAMFS;
+use crate::build::manifest::{self, Input, Manifest};
+use crate::build::stamp;
 use crate::build::verify::{Check, Made, verify};
-use crate::build::{manifest, stamp};
 use crate::component::binaries::TARGET_FOLDER;
 use crate::problem::{Problem, Result};
 use crate::site::resolve::Lookup;
 use crate::site::segment::Recorded;
 use crate::site::{Field, Id, Profile, Sources, files, resolve};
 use crate::store::{Digest, Store};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,8 +37,9 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<()> {
     let out = if args.what.is_dir() { args.what.clone() } else { named };
     let progress = Short::start(context)?;
     let mut found = verify(&out, &progress)?;
+    let as_recorded = found.is_good();
     // An image that is damaged is told of at once, and not after another build.
-    if args.rebuild && found.is_good() {
+    if args.rebuild && as_recorded {
         found.checks.extend(rebuild(&out, &found.made, context, &progress)?);
     }
     drop(progress);
@@ -48,6 +51,13 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<()> {
     context.answer(&found, &text.join("\n"))?;
     if found.is_good() {
         return Ok(());
+    }
+    if as_recorded {
+        return Err(Problem::new(format!(
+            "{} is what its record says, and what is here makes another image",
+            out.display()
+        ))
+        .remedy("take the sources that it was built of: the same commit, packages.lock and program, in a clean clone"));
     }
     Err(Problem::new(format!("{} is not what its record says", out.display()))
         .remedy(format!("do not use it; build it again: hookos build {}", found.profile)))
@@ -105,7 +115,26 @@ fn rebuild(out: &Path, made: &Made, context: &Context, progress: &Short) -> Resu
     // The record of a bundle is another one than that of a whole image.
     let whole = made.record.artifacts.iter().any(|artifact| artifact.name == INITRAMFS);
     let names = made.record.artifacts.iter().map(|artifact| artifact.name.as_str());
-    Ok(names.chain(whole.then_some(manifest::FILE)).map(|name| again(name, out, &within("out"))).collect())
+    let names = names.chain(whole.then_some(manifest::FILE));
+    let mut checks: Vec<Check> = names.map(|name| again(name, out, &within("out"))).collect();
+    if whole {
+        let others = other_inputs(&made.record, &Manifest::read(&within("out"))?);
+        let wrong = (!others.is_empty()).then(|| others.join(", "));
+        checks.push(Check { what: "inputs built again".to_owned(), wrong });
+    }
+    Ok(checks)
+}
+
+/// What decided one image and not the other; images follow from the rest.
+fn other_inputs(one: &Manifest, other: &Manifest) -> Vec<String> {
+    let inputs = |record: &Manifest| -> BTreeSet<Input> {
+        record.inputs.iter().filter(|input| input.kind != "image").cloned().collect()
+    };
+    let (one, other) = (inputs(one), inputs(other));
+    let differ = one.symmetric_difference(&other);
+    let names: BTreeSet<String> =
+        differ.map(|input| format!("{} {} differs", input.kind, input.name)).collect();
+    names.into_iter().collect()
 }
 
 /// Whether a file is the same in both folders.
@@ -177,6 +206,20 @@ mod tests {
         assert_eq!(wrong("same"), None);
         assert!(wrong("not").unwrap().contains(&Digest::of(b"y").hex()));
         assert!(wrong("gone").unwrap().contains("does not come again"));
+    }
+
+    #[test]
+    fn what_another_image_is_made_of_is_named_once() {
+        let record = |text: &[u8]| {
+            let mut record = Manifest::new("lab", "5.10", 0);
+            for (kind, name) in [("file", "acpid: power.event"), ("image", "acpid")] {
+                let digest = Digest::of(text);
+                record.inputs.push(Input { kind: kind.to_owned(), name: name.to_owned(), digest });
+            }
+            record
+        };
+        assert_eq!(other_inputs(&record(b"x"), &record(b"x")), Vec::<String>::new());
+        assert_eq!(other_inputs(&record(b"x"), &record(b"y")), ["file acpid: power.event differs"]);
     }
 
     fn context(root: &Path) -> Context {
