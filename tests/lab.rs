@@ -185,7 +185,10 @@ fn boots_and_serves(out: &Path) {
     shell.run("dmesg -n 1");
     assert!(shell.run("uname -r").starts_with("5.10."), "kernel version");
     // The shell's own modprobe cannot read modules that are compressed.
-    assert_eq!(shell.run("modprobe dummy && grep -c ^dummy /proc/modules; modinfo -F name dummy"), "1\ndummy");
+    assert_eq!(
+        shell.run("modprobe dummy && grep -c ^dummy /proc/modules; modinfo -F name dummy"),
+        "1\ndummy"
+    );
     for (file, of_site) in [
         ("/etc/hook/env_config", "KEYCLOAK_URL=login.stamped.example.com"),
         ("/etc/hosts", "192.0.2.7 stamped.example.com"),
