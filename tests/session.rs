@@ -301,13 +301,6 @@ fn openssl(folder: &Path, words: &[&str]) {
     ok(Command::new("openssl").args(new).args(words).current_dir(folder).output().unwrap());
 }
 
-/// Answers a question of the wizard without a screen, and waits for what comes of it.
-#[track_caller]
-fn answer(terminal: &mut Terminal, line: &str, then: &str) {
-    terminal.send(&format!("{line}\r"));
-    terminal.wait(then);
-}
-
 #[test]
 fn behaviour_25_as_lines_from_an_empty_profile_to_an_image_and_the_command_makes_the_same() {
     let (clone, other, store) = (fresh("lines"), fresh("lines-by-command"), work("store"));
@@ -326,30 +319,30 @@ fn behaviour_25_as_lines_from_an_empty_profile_to_an_image_and_the_command_makes
 
     let mut terminal = start((1000, 300), &clone, &store, &["--plain"]);
     terminal.wait("Site:");
-    answer(&mut terminal, "quay", "Begin a new site of that name");
-    answer(&mut terminal, "yes", "Cluster domain [no value]:");
-    answer(&mut terminal, "quay.example.com", "Keycloak [keycloak.quay.example.com:443, derived]:");
-    answer(&mut terminal, "*go to any", "Step (Enter: stay)");
-    answer(&mut terminal, "3", "Step 3 of 7: Certificates");
-    answer(&mut terminal, "*paste certificates", "a line with a single . ends it");
+    terminal.answer("quay", "Begin a new site of that name");
+    terminal.answer("yes", "Cluster domain [no value]:");
+    terminal.answer("quay.example.com", "Keycloak [keycloak.quay.example.com:443, derived]:");
+    terminal.answer("*go to any", "Step (Enter: stay)");
+    terminal.answer("3", "Step 3 of 7: Certificates");
+    terminal.answer("*paste certificates", "a line with a single . ends it");
     for line in ca.lines().chain(server.lines()) {
         terminal.send(&format!("{line}\r"));
     }
-    answer(&mut terminal, ".", "Certificates taken (pasted)");
-    answer(&mut terminal, "*go to any", "5. Components");
-    answer(&mut terminal, "5", "Step 5 of 7: Components");
+    terminal.answer(".", "Certificates taken (pasted)");
+    terminal.answer("*go to any", "5. Components");
+    terminal.answer("5", "Step 5 of 7: Components");
     terminal.wait("in: fluent-bit");
-    answer(&mut terminal, "syslog-ng", "in: syslog-ng");
-    answer(&mut terminal, "*go to any", "6. Review");
-    answer(&mut terminal, "6", "Step 6 of 7: Review");
-    answer(&mut terminal, "*copy", "That is it.");
+    terminal.answer("syslog-ng", "in: syslog-ng");
+    terminal.answer("*go to any", "6. Review");
+    terminal.answer("6", "Step 6 of 7: Review");
+    terminal.answer("*copy", "That is it.");
     let text = terminal.text();
     let command = text.rsplit("hookos configure --profile quay ").next().unwrap();
     let command = command.split("That is it.").next().unwrap();
     let (command, _) = command.rsplit_once("END").unwrap();
     let command = format!("hookos configure --profile quay {command}END\n");
     assert!(!clone.join("profiles/quay.toml").exists() && !clone.join("certs/quay").exists());
-    answer(&mut terminal, "build", "Save and build");
+    terminal.answer("build", "Save and build");
     terminal.send("\r");
     let ended = |screen: &vt100::Screen| {
         ["What next", "quay is built"].iter().any(|text| screen.contents().contains(text))

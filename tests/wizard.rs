@@ -407,51 +407,44 @@ fn behaviour_25_a_dumb_terminal_and_a_screen_reader_get_lines() {
     }
 }
 
-/// Answers a question and waits for what comes of it.
-#[track_caller]
-fn answer(terminal: &mut Terminal, line: &str, then: &str) {
-    terminal.send(&format!("{line}\r"));
-    terminal.wait(then);
-}
-
 #[test]
 fn behaviour_25_the_whole_wizard_as_lines() {
     let place = Place::new();
     let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
     terminal.wait("Site:");
-    answer(&mut terminal, "depot", "Begin a new site of that name");
-    answer(&mut terminal, "yes", "Cluster domain [no value]:");
+    terminal.answer("depot", "Begin a new site of that name");
+    terminal.answer("yes", "Cluster domain [no value]:");
     // Before the first question there is nothing.
-    answer(&mut terminal, "<", "This is the first question");
-    answer(&mut terminal, "a..b", "try: a host name or IPv4 address");
-    answer(&mut terminal, "depot.example.com", "Keycloak [keycloak.depot.example.com:443, derived]:");
-    answer(&mut terminal, "?", "Identity provider");
-    answer(&mut terminal, "kc.example.com:8443", "Release service [");
-    answer(&mut terminal, "<", "Keycloak [kc.example.com:8443, edited]:");
-    answer(&mut terminal, "=", "Release service [");
-    answer(&mut terminal, "-", "OCI release service [");
+    terminal.answer("<", "This is the first question");
+    terminal.answer("a..b", "try: a host name or IPv4 address");
+    terminal.answer("depot.example.com", "Keycloak [keycloak.depot.example.com:443, derived]:");
+    terminal.answer("?", "Identity provider");
+    terminal.answer("kc.example.com:8443", "Release service [");
+    terminal.answer("<", "Keycloak [kc.example.com:8443, edited]:");
+    terminal.answer("=", "Release service [");
+    terminal.answer("-", "OCI release service [");
     // Behind the fields, what else the step has; then the next step.
-    answer(&mut terminal, ">", "1. Test the connection");
-    answer(&mut terminal, "", "Step 2 of 7: Network");
-    answer(&mut terminal, ">", "Go on to Certificates");
-    answer(&mut terminal, "", "Step 3 of 7: Certificates");
+    terminal.answer(">", "1. Test the connection");
+    terminal.answer("", "Step 2 of 7: Network");
+    terminal.answer(">", "Go on to Certificates");
+    terminal.answer("", "Step 3 of 7: Certificates");
     terminal.wait("has no certificates");
-    answer(&mut terminal, "placeholder", "Make placeholder certificates?");
-    answer(&mut terminal, "2", "Placeholders: the image trusts no real server.");
+    terminal.answer("placeholder", "Make placeholder certificates?");
+    terminal.answer("2", "Placeholders: the image trusts no real server.");
     // Back and forth: nothing is lost.
-    answer(&mut terminal, "*go to any", "Step (Enter: stay)");
-    answer(&mut terminal, "5", "Step 5 of 7: Components");
+    terminal.answer("*go to any", "Step (Enter: stay)");
+    terminal.answer("5", "Step 5 of 7: Components");
     terminal.wait("in: acpid");
-    answer(&mut terminal, "acpid", "out: acpid");
-    answer(&mut terminal, "<", "Step 4 of 7: Kernel");
+    terminal.answer("acpid", "out: acpid");
+    terminal.answer("<", "Step 4 of 7: Kernel");
     terminal.wait("[");
-    answer(&mut terminal, ">", "Kernel modules");
-    answer(&mut terminal, "", "(depot, not saved)");
-    answer(&mut terminal, "*go to any", "6. Review");
-    answer(&mut terminal, "6", "Step 6 of 7: Review");
+    terminal.answer(">", "Kernel modules");
+    terminal.answer("", "(depot, not saved)");
+    terminal.answer("*go to any", "6. Review");
+    terminal.answer("6", "Step 6 of 7: Review");
     terminal.wait("The same as a command");
     assert!(!place.root().join("profiles/depot.toml").exists(), "nothing is written before it is asked for");
-    answer(&mut terminal, "save", "Saved ");
+    terminal.answer("save", "Saved ");
     let profile = std::fs::read_to_string(place.root().join("profiles/depot.toml")).unwrap();
     for line in
         ["cluster_domain = \"depot.example.com\"", "placeholder = true", "components_off = [\"acpid\"]"]
@@ -472,16 +465,16 @@ fn behaviour_25_as_lines_a_save_that_fails_loses_nothing_and_input_outlives_the_
     let profiles = place.root().join("profiles");
     let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
     terminal.wait("Site:");
-    answer(&mut terminal, "depot", "Begin a new site");
-    answer(&mut terminal, "yes", "Cluster domain [no value]:");
-    answer(&mut terminal, "depot.example.com", "Keycloak [");
-    answer(&mut terminal, "*go to any", "3. Certificates");
-    answer(&mut terminal, "3", "Step 3 of 7");
-    answer(&mut terminal, "placeholder", "Make placeholder");
-    answer(&mut terminal, "2", "Placeholders: the image");
+    terminal.answer("depot", "Begin a new site");
+    terminal.answer("yes", "Cluster domain [no value]:");
+    terminal.answer("depot.example.com", "Keycloak [");
+    terminal.answer("*go to any", "3. Certificates");
+    terminal.answer("3", "Step 3 of 7");
+    terminal.answer("placeholder", "Make placeholder");
+    terminal.answer("2", "Placeholders: the image");
     // Somebody makes the same profile meanwhile.
     std::fs::write(profiles.join("depot.toml"), "schema_version = 1\n").unwrap();
-    answer(&mut terminal, "*save", "there is a profile depot already");
+    terminal.answer("*save", "there is a profile depot already");
     assert!(!place.root().join("certs/depot").exists());
     std::fs::remove_file(profiles.join("depot.toml")).unwrap();
     // The end of the input is no end of what was typed.
@@ -492,10 +485,10 @@ fn behaviour_25_as_lines_a_save_that_fails_loses_nothing_and_input_outlives_the_
     let mut terminal = place.start_with((80, 200), &[HOOKOS, "--plain"], &[]);
     terminal.wait("Not saved:");
     terminal.wait("depot, ! 2 settings changed, certificates");
-    answer(&mut terminal, "1", "Go on with it");
-    answer(&mut terminal, "", "Step 3 of 7: Certificates (depot, not saved)");
+    terminal.answer("1", "Go on with it");
+    terminal.answer("", "Step 3 of 7: Certificates (depot, not saved)");
     terminal.wait("Placeholders: the image");
-    answer(&mut terminal, "*save", "Saved ");
+    terminal.answer("*save", "Saved ");
     assert!(place.root().join("certs/depot/ca.pem").is_file(), "the certificates come with it");
     terminal.send("!\r");
     assert_eq!(terminal.end(), 0);
@@ -510,20 +503,20 @@ fn behaviour_25_profiles_are_managed_as_lines() {
     terminal.wait("Site:");
     // A file of the working folder is a file, and no name of a new site.
     std::fs::write(place.folder.path().join("config"), "keycloak_url=\"kc.example.com\"\n").unwrap();
-    answer(&mut terminal, "config", "Import a config file");
-    answer(&mut terminal, "south", "Cluster domain [no value]:");
-    answer(&mut terminal, "", "Keycloak [kc.example.com, imported]:");
-    answer(&mut terminal, "*save", "Saved ");
-    answer(&mut terminal, "*list of profiles", "copy NAME");
-    answer(&mut terminal, "copy south", "Name of the copy");
-    answer(&mut terminal, "west", "Copied south");
-    answer(&mut terminal, "rename west", "New name [west]");
-    answer(&mut terminal, "east", "west is now east.");
-    answer(&mut terminal, "delete south", "Delete the profile south?");
-    answer(&mut terminal, "2", "Deleted ");
+    terminal.answer("config", "Import a config file");
+    terminal.answer("south", "Cluster domain [no value]:");
+    terminal.answer("", "Keycloak [kc.example.com, imported]:");
+    terminal.answer("*save", "Saved ");
+    terminal.answer("*list of profiles", "copy NAME");
+    terminal.answer("copy south", "Name of the copy");
+    terminal.answer("west", "Copied south");
+    terminal.answer("rename west", "New name [west]");
+    terminal.answer("east", "west is now east.");
+    terminal.answer("delete south", "Delete the profile south?");
+    terminal.answer("2", "Deleted ");
     assert!(!profiles.join("south.toml").exists() && !profiles.join("west.toml").exists());
     assert!(std::fs::read_to_string(profiles.join("east.toml")).unwrap().contains("kc.example.com"));
-    answer(&mut terminal, "last run east", "was never built here");
+    terminal.answer("last run east", "was never built here");
     terminal.send("!\r");
     assert_eq!(terminal.end(), 0);
 }

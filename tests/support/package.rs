@@ -23,13 +23,14 @@ pub fn file(suite: &str, package: &str, name: &str) -> (String, PathBuf) {
     let path = folder.join(format!("{package}_{}", found.version)).join(name);
     if !path.is_file() {
         let (_, files) = deb::contents(&store, &found.sha256).unwrap();
-        let Kind::File(content) = &files.get(&TreePath::new(name).unwrap()).unwrap().kind else {
+        let name = TreePath::new(name).unwrap();
+        let Kind::File(content) = &files.get(&name).unwrap().kind else {
             panic!("{package}: {name} is not a file")
         };
         let into = path.parent().unwrap();
         std::fs::create_dir_all(into).unwrap();
         let mut out = tempfile::NamedTempFile::new_in(into).unwrap();
-        Contents::new(&store).copy(&TreePath::new(name).unwrap(), content, &mut out).unwrap();
+        Contents::new(&store).copy(&name, content, &mut out).unwrap();
         out.persist(&path).unwrap();
     }
     (found.version, path)

@@ -95,6 +95,13 @@ impl Terminal {
         self.wait_for(text, PATIENCE, |screen| screen.contents().contains(text));
     }
 
+    /// Answers a question of the wizard without a screen, and waits for what comes of it.
+    #[track_caller]
+    pub fn answer(&mut self, line: &str, then: &str) {
+        self.send(&format!("{line}\r"));
+        self.wait(then);
+    }
+
     #[track_caller]
     pub fn wait_for(&self, what: &str, patience: Duration, good: impl Fn(&vt100::Screen) -> bool) {
         let until = Instant::now() + patience;
