@@ -8,13 +8,13 @@ use crate::boot::machine::Console;
 use crate::boot::{Accel, Machine};
 use crate::build::image::{self, CMDLINE};
 use crate::problem::{Exit, Problem, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::process::at_terminal;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-/// How often it is looked whether the machine has ended, or a signal has come.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long QEMU has to end after it was asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Boot a built image in QEMU, with its console in this terminal (Ctrl-A x ends it).
 #[derive(Debug, clap::Args)]
@@ -144,22 +144,15 @@ fn default_smbios() -> String {
 
 /// QEMU has the terminal. A signal that ends this program ends it first, so that it puts the terminal back.
 fn interactive(machine: &Machine) -> Result<()> {
-    let cancel = super::cancel_on_signals()?;
-    let failed = |e| Problem::new(format!("cannot start {}", machine.qemu.display())).because(e);
-    let mut qemu = Command::new(&machine.qemu).args(machine.arguments()).spawn().map_err(failed)?;
-    let mut asked = false;
-    let status = loop {
-        if let Some(status) = qemu.try_wait().map_err(failed)? {
-            break status;
-        }
-        if cancel.is_cancelled() && !std::mem::replace(&mut asked, true) {
-            // It may have ended by itself.
-            let _ = kill_process(Pid::from_child(&qemu), Signal::TERM);
-        }
-        std::thread::sleep(LOOK);
-    };
-    cancel.check()?;
-    if status.success() { Ok(()) } else { Err(Problem::new(format!("QEMU ended with {status}"))) }
+    let lent = super::Lent(super::cancel_on_signals()?);
+    let mut qemu = Command::new(&machine.qemu);
+    let status = at_terminal(qemu.args(machine.arguments()), &lent, PATIENCE)
+        .map_err(|e| Problem::new(format!("cannot start {}", machine.qemu.display())).because(e))?;
+    match status {
+        None => lent.0.check(),
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(Problem::new(format!("QEMU ended with {status}"))),
+    }
 }
 
 fn checked(machine: Machine, args: &BootArgs, context: &Context) -> Result<()> {

@@ -2,11 +2,10 @@
 
 use super::context::Context;
 use super::kernel::Done;
-use crate::build::Cancel;
 use crate::kernel::source::options::{self, Change, Kind, Options};
 use crate::kernel::source::{Plan, host};
 use crate::problem::{Problem, Result};
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::site::files;
 use crate::store::Store;
 use std::fs;
@@ -25,7 +24,7 @@ pub fn change(plan: &Plan, store: &Store, context: &Context) -> Result<()> {
     let tarball = plan.settings.source.get(&plan.settings, store, &progress)?;
     drop(progress);
     let scratch = scratch(store)?;
-    host::menuconfig(plan, &tarball, scratch.path(), &Watch(super::cancel_on_hang_up()?))?;
+    host::menuconfig(plan, &tarball, scratch.path(), &super::Lent(super::cancel_on_hang_up()?))?;
     let before = read(&plan.config)?;
     let tree = scratch.path().join("linux");
     let whole = options::parse(&read(&tree.join(".config"))?);
@@ -36,18 +35,6 @@ pub fn change(plan: &Plan, store: &Store, context: &Context) -> Result<()> {
     }
     let changes = options::changes(&options::parse(&before), &options::parse(&after));
     context.answer(&changes, &text(&changes, &plan.config))
-}
-
-/// Shows nothing: menuconfig has the terminal.
-struct Watch(Cancel);
-
-impl Progress for Watch {
-    fn at(&self, _: u64, _: u64, _: Unit) {}
-    fn log(&self, _: &str) {}
-    fn warn(&self, _: &str) {}
-    fn cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
 }
 
 /// Says what has changed since the last commit, or from another file.

@@ -28,6 +28,7 @@ mod verify;
 
 use crate::build::Cancel;
 use crate::problem::{Exit, Problem, Result};
+use crate::progress::{Progress, Unit};
 use crate::tui;
 use clap::{Args, Parser, Subcommand};
 use context::Context;
@@ -202,6 +203,18 @@ fn cancel_on_hang_up() -> Result<Cancel> {
         }
     });
     Ok(cancel)
+}
+
+/// Work whose program has the terminal: nothing is shown beside it.
+struct Lent(Cancel);
+
+impl Progress for Lent {
+    fn at(&self, _: u64, _: u64, _: Unit) {}
+    fn log(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
 }
 
 #[cfg(test)]
